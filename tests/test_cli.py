@@ -1,0 +1,148 @@
+"""The command line's contract: what each command writes, and how it refuses."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from v101_utils.cli import main
+from v101_utils.zoo import RECIPES
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Relative paths lie in tmp_path; `train --profile` sets the variable, and this puts it back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("V101_PROFILE", "ci")
+    return tmp_path
+
+
+def v101(*arguments) -> int:
+    try:
+        return main([str(a) for a in arguments])
+    except SystemExit as ended:  # argparse's way
+        return ended.code
+
+
+def images(path) -> np.ndarray:
+    with np.load(path) as archive:
+        found = archive["images"]
+    assert found.dtype == np.float32
+    assert found.min() >= 0 and found.max() <= 1
+    return found
+
+
+def test_list_names_every_network(capsys):
+    assert v101("list") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in RECIPES)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("vae-fashion", (1, 28, 28)), ("vae-shapes", (3, 32, 32))])
+def test_sample_writes_images(here, name, shape):
+    for file, seed in (("a.npz", 1), ("b.npz", 1), ("c.npz", 2)):
+        assert v101("sample", name, "--count", 7, "--seed", seed, "--out", here / file) == 0
+    a, b, c = (images(here / file) for file in ("a.npz", "b.npz", "c.npz"))
+    assert a.shape == (7, *shape)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_beta_changes_what_is_drawn():
+    for beta in (0.1, 10):
+        assert v101("sample", "vae-fashion", "--count", 2, "--beta", beta, "--out", f"{beta}.npz") == 0
+    assert not np.array_equal(images("0.1.npz"), images("10.npz"))
+
+
+def test_reconstruct_comes_close(here):
+    assert v101("sample", "vae-fashion", "--count", 300, "--out", "in.npz") == 0
+    assert v101("reconstruct", "vae-fashion", "--input", "in.npz", "--out", "out.npz", "--beta", 0.1) == 0
+    assert images("out.npz").shape == (300, 1, 28, 28)
+    assert ((images("out.npz") - images("in.npz")) ** 2).mean() < 0.02
+
+
+def test_train_writes_weights_and_a_card(here, capsys):
+    arguments = ("train", "classifier-fashion", "--profile", "ci", "--steps", 2, "--seed", 3, "--out", here / "new")
+    assert v101(*arguments) == 0
+    assert sorted(p.name for p in (here / "new").iterdir()) == ["classifier-fashion.json", "classifier-fashion.safetensors"]
+    assert "classifier-fashion.safetensors" in capsys.readouterr().out
+
+
+def test_train_does_not_overwrite_a_checkpoint(here, capsys):
+    checkpoint = here / "vae-shapes.checkpoint.pt"
+    checkpoint.write_bytes(b"hours of work")
+    assert v101("train", "vae-shapes", "--steps", 1, "--out", here) == 1
+    assert "vae-shapes.checkpoint.pt is there already" in capsys.readouterr().err
+    assert list(here.iterdir()) == [checkpoint]
+    assert checkpoint.read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",), ("train",), ("sample",), ("reconstruct",)])
+def test_help(arguments, capsys):
+    assert v101(*arguments, "--help") == 0
+    assert "usage: v101" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [
+    "", "dance", "sample", "sample vae-fashion --count 3", "sample vae-fashion --count many --out x.npz",
+    "reconstruct vae-fashion --out x.npz", "train", "train vae-fashion --profile huge", "list --loud",
+])  # fmt: skip
+def test_wrong_use(arguments, here, capsys):
+    assert v101(*arguments.split()) == 2
+    assert "usage: v101" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+ERRORS = {
+    "sample gan-of-cats --count 1 --out x.npz": "gan-of-cats.*vae-fashion",
+    "sample classifier-fashion --count 1 --out x.npz": "classifier-fashion.*vae-fashion",
+    "sample vae-fashion --count 0 --out x.npz": "count",
+    "sample vae-fashion --count -3 --out x.npz": "count",
+    "sample vae-fashion --count 1 --out nowhere/x.npz": "nowhere",
+    "sample vae-fashion --count 1 --out .": "cannot write|irectory",
+    "sample vae-fashion --count 1 --beta 1000 --out x.npz": "beta.*100",
+    "sample vae-fashion --count 1 --beta nan --out x.npz": "beta.*100",
+    "sample vae-fashion --count 1 --seed -1 --out x.npz": "",
+    "reconstruct gan-of-cats --input good.npz --out x.npz": "gan-of-cats.*vae-fashion",
+    "reconstruct classifier-fashion --input good.npz --out x.npz": "classifier-fashion.*vae-fashion",
+    "reconstruct vae-fashion --input missing.npz --out x.npz": "missing.npz",
+    "reconstruct vae-fashion --input damaged.npz --out x.npz": "damaged.npz.*images",
+    "reconstruct vae-fashion --input good.npz --out nowhere/x.npz": "nowhere",
+    "reconstruct vae-fashion --input good.npz --beta 0 --out x.npz": "beta.*100",
+    "reconstruct vae-shapes --input good.npz --out x.npz": r"good.npz.*\(N, 3, 32, 32\)",
+    "train gan-of-cats --out new": "gan-of-cats.*vae-fashion",
+    "train vae-shapes --steps 0 --out new": "steps.*0",
+    "train vae-shapes --steps 1 --seed -1 --out new": "",
+    "train vae-shapes --steps 1 --out good.npz/new": "good.npz",
+}
+
+
+@pytest.mark.parametrize("arguments", ERRORS)
+def test_an_error_is_one_line_and_writes_nothing(arguments, here, capsys):
+    np.savez("good.npz", images=np.full((2, 1, 28, 28), 0.5, np.float32))
+    (here / "damaged.npz").write_bytes((here / "good.npz").read_bytes()[:200])
+    before = {p: p.read_bytes() for p in here.iterdir()}
+    assert v101(*arguments.split()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("v101: ") and error.count("\n") == 1 and error.endswith("\n"), error
+    assert re.search(ERRORS[arguments], error)
+    assert {p: p.read_bytes() for p in here.iterdir() if p.is_file()} == before
+    assert not any(p.is_dir() for p in here.iterdir())
+
+
+def test_as_a_program(here):
+    done = subprocess.run(
+        [sys.executable, "-m", "v101_utils", "sample", "gan-of-cats", "--count", "1", "--out", "x.npz"],
+        capture_output=True, text=True, cwd=here,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("v101: no network is called 'gan-of-cats'") and done.stderr.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_a_network_for_one_beta_refuses_another(here, capsys):
+    assert v101("sample", "vae-fashion-beta1", "--count", 2, "--out", here / "a.npz") == 0
+    assert v101("sample", "vae-fashion-beta1", "--count", 2, "--out", here / "b.npz", "--beta", 5) == 1
+    assert "one beta alone" in capsys.readouterr().err and not (here / "b.npz").exists()

@@ -1,0 +1,65 @@
+"""Pictures of images, listings of source, and exercises that judge."""
+
+import numpy as np
+import pytest
+import torch
+
+from v101_utils.exercises import check
+from v101_utils.vae import VAE, kl_to_prior
+from v101_utils.view import grid, rows, source
+
+
+def test_grid_puts_each_image_in_its_place():
+    images = torch.linspace(-1, 1, 6)[:, None, None, None].expand(6, 1, 5, 4)
+    picture = np.asarray(grid(images, columns=3, zoom=1))
+    assert picture.shape == (5 * 2 + 2, 4 * 3 + 2 * 2, 3)
+    for i in range(6):
+        y, x = i // 3 * 7 + 2, i % 3 * 6 + 2
+        assert picture[y, x, 0] == round((i / 5) * 255)
+
+
+def test_grid_refuses_what_is_no_batch_of_images():
+    for shape in ((3, 4), (2, 2, 4, 4), (0, 1, 4, 4)):
+        with pytest.raises(ValueError, match="should be"):
+            grid(torch.zeros(shape))
+
+
+def test_rows_names_each_grid():
+    picture = rows({"β": torch.ones(3, 1, 8, 8), "two": torch.ones(3, 3, 8, 8)}, zoom=2, label_width=60)
+    assert picture.width == 60 + 3 * 16 + 2 * 2
+    assert np.asarray(picture)[:, :60].min() < 128  # something is written to the left
+
+
+def test_the_font_has_greek_letters():
+    """A missing glyph would be drawn as the same box whatever the letter."""
+    from v101_utils.view.pictures import font
+
+    assert bytes(font().getmask("β")) != bytes(font().getmask("\U0010fffd"))
+
+
+def test_source_is_the_package_s_own():
+    text = source(VAE.forward).data
+    assert text.startswith("def forward(self") and "reparameterise" in text
+
+
+def test_check_tells_right_from_wrong(capsys):
+    def truth(mean):
+        return kl_to_prior(mean, torch.zeros_like(mean)).sum(1)
+
+    def right(mean):
+        return 0.5 * mean.square().sum(1)
+
+    def wrong(mean):
+        return mean.square().sum(1)
+
+    def misshapen(mean):
+        return mean
+
+    def empty(mean): ...
+
+    def broken(mean):
+        return mean.no_such_thing
+
+    for answer, word in ((right, "right"), (wrong, "numbers"), (misshapen, "shape is"), (empty, "no tensor"), (broken, "raised")):
+        check(answer, torch.randn(5, 3), truth=truth)
+        assert word in capsys.readouterr().out

@@ -1,0 +1,38 @@
+"""Makes the picture at the top of README.md, docs/hero.png, from the networks that ship.
+
+    python tools/make_hero.py
+"""
+
+from pathlib import Path
+
+import torch
+
+from v101_utils import zoo
+from v101_utils.data import fashion_mnist
+from v101_utils.data.shapes import draw, sample_factors
+from v101_utils.files import write_atomically
+from v101_utils.view import rows
+
+
+@torch.no_grad()
+def hero():
+    """Fashion samples, a walk between latents, and reconstructions as beta grows."""
+    fashion, shapes = zoo.load("vae-fashion"), zoo.load("vae-shapes")
+    test = fashion_mnist("test", source="shipped")
+    chosen = torch.cat([test.images[test.labels == c][:1] for c in (9, 1, 2, 3, 8)])  # boot, trouser, pullover, dress, bag
+    corners = fashion.encode(chosen)[0]
+    weights = torch.linspace(0, 1, 5)[:-1, None]
+    walk = torch.cat([a + weights * (b - a) for a, b in zip(corners, corners[1:])])
+    pictures = draw(sample_factors(14, 5))
+    return rows({
+        "clothes drawn\nby a VAE": fashion.sample(32, seed=1), "a walk between\nfive codes": fashion.decode(walk),
+        "drawn shapes": pictures, "remembered\nby another": shapes.reconstruct(pictures, 0.1),
+        "with a shorter\nmemory": shapes.reconstruct(pictures, 2.0),
+    }, columns=16, zoom=1.6, label_width=130)  # fmt: skip
+
+
+if __name__ == "__main__":
+    target = Path(__file__).parent.parent / "docs" / "hero.png"
+    with write_atomically(target) as partial:
+        hero().save(partial, "PNG")
+    print(target)

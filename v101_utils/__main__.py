@@ -1,0 +1,3 @@
+from v101_utils.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,131 @@
+"""The command line: `v101` or `python -m v101_utils`. Heavy imports wait until a command needs them."""
+
+import argparse
+import os
+import sys
+
+
+def list_networks(args) -> None:
+    """Prints a line for each network: whether its weights are here, its size, and what it is."""
+    from v101_utils import zoo
+
+    for name, made in zoo.RECIPES.items():
+        size = f"{zoo.card(name)['parameters'] / 1e6:.2f} M parameters" if name in zoo.names() else "not trained yet"
+        print(f"{name:20} {size:18}  {made.text}")
+
+
+def train(args) -> None:
+    """Trains a recipe and prints where its weights are."""
+    if args.profile:
+        os.environ["V101_PROFILE"] = args.profile
+    from v101_utils import zoo
+
+    if path := zoo.train(args.name, args.out, steps=args.steps, seed=args.seed, resume=args.resume):
+        print(f"wrote {path}")
+
+
+def _network(name: str, able: str):
+    """The network, if it can do `able` ("sample", "reconstruct"). Raises ValueError that lists those that can."""
+    from v101_utils import zoo
+
+    if not hasattr(zoo.recipe(name).build(), able):
+        able_ones = [other for other, made in zoo.RECIPES.items() if hasattr(made.build(), able)]
+        raise ValueError(f"{name} cannot {able}; these can: {', '.join(able_ones)}")
+    return zoo.load(name)
+
+
+def _write(path, parts, total: int, what: str, labels=None) -> None:
+    """Collects batches of images in [-1, 1] under a progress bar and writes them, in [0, 1], to one .npz file."""
+    import torch
+    from tqdm import tqdm
+
+    from v101_utils.data import to_unit
+    from v101_utils.files import save_images
+
+    images = []
+    with tqdm(total=total, unit="image", desc=what) as bar:
+        for part in parts:
+            images.append(to_unit(part))
+            bar.update(len(part))
+    save_images(path, torch.cat(images), labels)
+    print(f"wrote {total} images to {path}")
+
+
+def _beta(args, model) -> float:
+    """The beta asked for, or 1. Raises ValueError where the network was trained for a single one."""
+    if args.beta is not None and model.betas is None:
+        raise ValueError(f"{args.name} was trained for one beta alone: leave --beta out, or use a network for many")
+    return 1.0 if args.beta is None else args.beta
+
+
+def sample(args) -> None:
+    """Draws images from a network's prior."""
+    from v101_utils.files import check_writable
+
+    if args.count < 1:
+        raise ValueError(f"--count is {args.count}; it should be at least 1")
+    model = _network(args.name, "sample")
+    check_writable(args.out)
+    _write(args.out, model.sample(args.count, args.seed, _beta(args, model)).split(250), args.count, "sampling")
+
+
+def reconstruct(args) -> None:
+    """Encodes and decodes the images of a file."""
+    import torch
+
+    from v101_utils.data import to_signed
+    from v101_utils.files import check_writable, load_images
+
+    model = _network(args.name, "reconstruct")
+    check_writable(args.out)
+    images = to_signed(torch.from_numpy(load_images(args.input, model.shape)))
+    beta = _beta(args, model)
+    model.reconstruct(images[:1], beta)  # refuses a wrong beta before any work
+    _write(args.out, (model.reconstruct(p, beta) for p in images.split(250)), len(images), "reconstructing")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command."""
+    top = argparse.ArgumentParser(prog="v101", description="Vision-101: list, train and use the zoo's networks.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, name: str, text: str):
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=function)
+        return made
+
+    def option(made, flag, text, **kwargs):
+        made.add_argument(flag, help=text, **kwargs)
+
+    command(list_networks, "list", "list the networks and what each is")
+    made = command(train, "train", "train a network from its recipe, as its card says")
+    option(made, "name", "a name from `v101 list`", metavar="RECIPE")
+    option(made, "--profile", "how much work: ci (seconds), laptop (as shipped), gpu", choices=("ci", "laptop", "gpu"))
+    option(made, "--steps", "training steps, instead of the profile's", type=int)
+    option(made, "--seed", "seed of weights, data order and noise (default 0)", type=int, default=0)
+    option(made, "--out", "folder for the weights, the card and the checkpoint (default runs)", default="runs")
+    option(made, "--resume", "go on from the checkpoint in --out", action="store_true")
+    drawn = command(sample, "sample", "draw images from a network, into an .npz file")
+    option(drawn, "--count", "how many images", type=int, required=True)
+    option(drawn, "--seed", "the same seed, the same images (default 0)", type=int, default=0)
+    decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
+    option(decoded, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
+    for made in (drawn, decoded):
+        option(made, "name", "a name from `v101 list`", metavar="NAME")
+        option(made, "--out", "the .npz file to write: `images`, float32 (N, C, H, W) in [0, 1]", required=True)
+        option(made, "--beta", "the beta of the VAE, in the range it was trained for (default 1)", type=float)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command; returns the exit status. What the user can mend is one line on standard error, status 1."""
+    args = parser().parse_args(argv)
+    try:
+        args.run(args)
+    except (ValueError, KeyError, OSError, ArithmeticError, ImportError) as error:
+        print(f"v101: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("v101: stopped; a training goes on from its checkpoint with --resume", file=sys.stderr)
+        return 130
+    return 0

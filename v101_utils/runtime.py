@@ -1,0 +1,145 @@
+"""The machine: device, profile, seeds, and the fastest way to run a model on it."""
+
+import json
+import os
+import platform
+import time
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from v101_utils import __version__
+from v101_utils.files import write_atomically
+
+PROFILES = ("ci", "laptop", "gpu")
+
+
+def device() -> torch.device:
+    """The fastest device here: CUDA (the one of this process), MPS, or the CPU. `V101_DEVICE` overrides it."""
+    if name := os.environ.get("V101_DEVICE"):
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def profile() -> str:
+    """How much work to do: `V101_PROFILE` if set, else "gpu" where there is CUDA and "laptop" where there is not.
+
+    Raises ValueError for any other word.
+    """
+    name = os.environ.get("V101_PROFILE") or ("gpu" if device().type == "cuda" else "laptop")
+    if name not in PROFILES:
+        raise ValueError(f"V101_PROFILE is {name!r}; it must be one of {', '.join(PROFILES)}")
+    return name
+
+
+def pick(*, ci, laptop, gpu):
+    """The value for this machine's profile: the one place where "reduced step counts" live."""
+    return {"ci": ci, "laptop": laptop, "gpu": gpu}[profile()]
+
+
+def derive_seed(*numbers: int) -> int:
+    """One well-mixed 63-bit seed from several numbers, such as (seed, step), so that no state need be kept."""
+    counted = (len(numbers), *numbers)  # SeedSequence pads with zeros: (s, step) and (s, step, 0) would be one seed
+    return int(np.random.SeedSequence(counted).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(*numbers: int) -> torch.Generator:
+    """A CPU random generator seeded by `derive_seed`. What it draws is the same on every device."""
+    return torch.Generator().manual_seed(derive_seed(*numbers))
+
+
+def machine() -> str:
+    """What runs the networks, in words."""
+    where = device()
+    if where.type == "cuda":
+        return torch.cuda.get_device_name(where)
+    return f"{platform.machine()} {where.type.upper()}, {torch.get_num_threads()} threads"
+
+
+def set_up(seed: int = 0) -> None:
+    """What a chapter calls first: seeds torch, makes a GPU both fast and repeatable, says in one line what is here.
+
+    TF32 on (three digits for several times the speed); cuDNN deterministic and not auto-tuned, because auto-tuning
+    may choose another algorithm, and so other numbers, on the next run.
+    """
+    torch.manual_seed(seed)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    print(f"Vision-101 {__version__}, torch {torch.__version__} · {machine()} · profile {profile()} · seed {seed}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a network: `precision` is accelerate's word ("no", "bf16", "fp16")."""
+
+    precision: str = "no"
+    channels_last: bool = False
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def place(self, tensor: torch.Tensor, where: torch.device) -> torch.Tensor:
+        """`tensor` on the device, in this plan's memory format where it has one (images: (B, C, H, W))."""
+        tensor = tensor.to(where)
+        return tensor.contiguous(memory_format=self.memory_format) if tensor.ndim == 4 else tensor
+
+
+def _plans(where: torch.device) -> list[Plan]:
+    """The plans worth measuring, the simplest first (it wins where others are less than 5% faster)."""
+    if where.type == "mps":
+        return [Plan()]  # autocast and channels_last still cost more than they gain there
+    half = "fp16" if where.type == "cuda" and not torch.cuda.is_bf16_supported() else "bf16"
+    return [Plan(precision, last) for precision in ("no", half) for last in (False, True)]
+
+
+def _seconds(task, batch, plan: Plan, where: torch.device, repeats: int = 3) -> float:
+    """The least seconds of a forward and backward pass of a copy of `task`, so that the original is untouched."""
+    task = deepcopy(task).to(where, memory_format=plan.memory_format)
+    dtype = torch.float16 if plan.precision == "fp16" else torch.bfloat16
+    fence = torch.cuda.synchronize if where.type == "cuda" else (lambda: None)
+    times = []
+    for _ in range(repeats + 1):  # the first warms up
+        fence()
+        start = time.perf_counter()
+        with torch.autocast(where.type, dtype, enabled=plan.precision != "no"):
+            task.training_step(batch, lambda loss, optimiser: loss.backward())
+        fence()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def fastest(task, batch, where: torch.device | None = None, cache: Path | None = None) -> Plan:
+    """The fastest `Plan` for training `task` on batches like `batch`, measured once and remembered.
+
+    Remembering keeps a promise: the same seed gives the same numbers on the same machine, so the choice may not
+    waver between runs. Under the profile "ci" nothing is measured.
+    """
+    if profile() == "ci":
+        return Plan()
+    where = where or device()
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "v101" / "plans.json"
+    shapes = [tuple(t.shape) for t in (batch if isinstance(batch, (tuple, list)) else [batch])]
+    size = sum(p.numel() for p in task.parameters())
+    key = f"{type(task).__name__} {size} {shapes} {machine()} torch {torch.__version__}"
+    try:
+        known = {name: Plan(**plan) for name, plan in json.loads(cache.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: measure again
+        known = {}
+    if key not in known:
+        with torch.random.fork_rng():
+            seconds = {plan: _seconds(task, batch, plan, where) for plan in _plans(where)}
+        simplest = next(iter(seconds))
+        best = min(seconds, key=seconds.get)
+        known[key] = best if seconds[best] < 0.95 * seconds[simplest] else simplest
+        with suppress(OSError):  # where nothing can be written, it is measured each time
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(cache) as partial:
+                partial.write_text(json.dumps({name: asdict(plan) for name, plan in known.items()}, indent=1))
+    return known[key]

@@ -1,0 +1,96 @@
+"""The knobs of a VAE: beta, and the latents of one image."""
+
+import math
+from functools import cached_property
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from v101_utils.runtime import generator
+from v101_utils.vae import kl_to_prior
+from v101_utils.view.pictures import font, rows
+from v101_utils.widgets.live import live
+
+
+class BetaView:
+    """What beta does to one beta-conditioned VAE: reconstructions, samples, and the rate-distortion point."""
+
+    def __init__(self, model, images: torch.Tensor, shown: int = 8, points: int = 19):
+        """`images` (N, C, H, W) in [-1, 1], of which the first `shown` are drawn and all measure the curve."""
+        self.model, self.images, self.shown = model, images, shown
+        self.noise = torch.randn(2 * shown, model.latent_dim, generator=generator(7))
+        self.betas = np.geomspace(*model.betas, points)
+
+    @cached_property
+    def curve(self) -> np.ndarray:
+        """(points, 2): rate and error at each of `betas`."""
+        return np.array([self.model.measure(self.images, beta) for beta in self.betas])
+
+    def point(self, beta: float) -> tuple[float, float]:
+        """Rate and error at any beta, between the measured points of the curve."""
+        return tuple(np.interp(math.log(beta), np.log(self.betas), column) for column in self.curve.T)
+
+    @cached_property
+    def _chart(self):
+        """The curve drawn once, and its map from (rate, error) to pixels: a move then costs a dot, not a plot."""
+        figure, axes = plt.subplots(figsize=(3.4, 3.1), dpi=100, layout="constrained")
+        axes.plot(*self.curve.T, color="0.6")
+        axes.set(xlabel="rate: KL, nats an image", ylabel="distortion: squared error per pixel")
+        figure.canvas.draw()
+        picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+        transform = axes.transData.frozen()
+        plt.close(figure)
+        return picture, transform
+
+    @torch.no_grad()
+    def render(self, beta: float) -> Image.Image:
+        """The picture at `beta`; a pure function. Raises ValueError outside the model's range."""
+        images = self.images[: self.shown]
+        samples = self.model.decode(self.noise, beta)
+        sheet = rows({
+            "data": images, "reconstructed": self.model.reconstruct(images, beta), "samples": samples,
+        }, columns=self.shown, zoom=56 / images.shape[-1])  # fmt: skip
+        chart, transform = self._chart
+        canvas = Image.new("RGB", (sheet.width + 20 + chart.width, max(sheet.height, chart.height) + 24), "white")
+        canvas.paste(sheet, (0, 24))
+        canvas.paste(chart, (sheet.width + 20, 24))
+        rate, error = self.point(beta)
+        x, y = transform.transform((rate, error))
+        x, y, pen = x + sheet.width + 20, chart.height - y + 24, ImageDraw.Draw(canvas)
+        pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill="crimson")
+        pen.text((8, 4), f"β {beta:.3g}   rate {rate:.1f} nats   squared error {error:.4f}", "black", font())
+        return canvas
+
+
+class LatentView:
+    """One image's posterior mean, with the latents that carry most information laid open."""
+
+    @torch.no_grad()
+    def __init__(self, model, image: torch.Tensor, beta: float = 1.0, knobs: int = 6):
+        """`image` (1, C, H, W) in [-1, 1]; `knobs`: how many latents, the ones of largest KL first."""
+        self.model, self.image, self.beta = model, image, beta
+        self.mean, log_var = model.encode(image, beta)  # (1, L)
+        self.order = kl_to_prior(self.mean, log_var)[0].argsort(descending=True)[:knobs].tolist()
+
+    @torch.no_grad()
+    def render(self, **values: float) -> Image.Image:
+        """The image, and what its latents decode to with some of them set: z3=1.5 sets latent 3. A pure function."""
+        latents = self.mean.clone()
+        for name, value in values.items():
+            latents[0, int(name[1:])] = value
+        pair = {"image": self.image, "decoded": self.model.decode(latents, self.beta)}
+        return rows(pair, zoom=140 / self.image.shape[-1], label_width=80)
+
+
+def vae_sliders(beta_view: BetaView, latent_view: LatentView) -> ipywidgets.VBox:
+    """The beta slider and the latent sliders, each set above its picture."""
+    low, high = np.log10(beta_view.model.betas)
+    beta = ipywidgets.FloatLogSlider(1.0, min=low, max=high, step=0.02, description="β", readout_format=".2f")
+    knobs = {
+        f"z{i}": ipywidgets.FloatSlider(round(latent_view.mean[0, i].item(), 2), min=-4, max=4, step=0.05, description=f"z{i}")
+        for i in latent_view.order
+    }
+    return ipywidgets.VBox([live(beta_view.render, {"beta": beta}, "beta"), live(latent_view.render, knobs, "latents")])

@@ -1,0 +1,128 @@
+"""How each network of the zoo is made: data, network, task, steps, and what is measured at the end."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from v101_utils.data import Batches, fashion_mnist, to_unit
+from v101_utils.data.shapes import SHAPES as DRAWN
+from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
+from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
+from v101_utils.vae import VAE, Ensemble, VAETask
+
+BETAS, SHAPES_BETAS = (0.1, 100.0), (0.02, 10.0)  # the ranges that beta-conditioned networks are trained for
+FIXED_BETAS = (0.1, 1.0, 10.0)  # each has a network of its own, for comparison
+SWEEP_BETAS, SWEEP_SEEDS = (0.1, 0.5, 2.0, 8.0), (0, 1, 2)
+SWEEP = [(beta, seed) for beta in SWEEP_BETAS for seed in SWEEP_SEEDS]  # a network of `vae-shapes-sweep` for each
+
+
+class Recipe(NamedTuple):
+    """`build()` the network, `task(network)` to train it on `batches(seed, device)`, then `figures(network)`."""
+
+    text: str
+    data: str
+    build: Callable[[], nn.Module]
+    task: Callable[[nn.Module], nn.Module]
+    batches: Callable
+    steps: dict[str, int]  # by profile; the network that ships had the laptop's
+    figures: Callable[[nn.Module], dict[str, float]]
+
+
+def fashion_batches(seed: int, device) -> Batches:
+    found = fashion_mnist("train", device=device)
+    return Batches(found.images, found.labels, size=128, seed=seed)
+
+
+def fashion_vae(betas=None) -> VAE:
+    return VAE(latent_dim=16, widths=(32, 64), hidden=256, betas=betas)
+
+
+def shapes_vae(betas=None, hidden: int = 64) -> VAE:
+    return VAE(channels=3, size=32, latent_dim=10, widths=(32, 32, 32), hidden=hidden, betas=betas)
+
+
+def fashion_frechet() -> FrechetDistance:
+    """The distance from the training images that ship, so that it is the same scale on every machine."""
+    from v101_utils.zoo.store import load
+
+    return FrechetDistance(to_unit(fashion_mnist("train", source="shipped").images), load("classifier-fashion"))
+
+
+def vae_fashion_figures(model: nn.Module) -> dict[str, float]:
+    images, frechet = fashion_mnist("test").images, fashion_frechet()
+    errors = {f"test_error_per_pixel_beta_{b:g}": model.measure(images, b)[1] for b in (0.1, 1.0, 10.0)}
+    return errors | {
+        "frechet_2000_samples_beta_1": frechet(to_unit(model.sample(2000, seed=0))),
+        "frechet_2000_test_images": frechet(to_unit(images[:2000])),
+    }
+
+
+@torch.no_grad()
+def shapes_mig(model: VAE, beta: float = 1.0, count: int = 10_000) -> float:
+    """The mutual information gap of a VAE's means on `count` fresh shapes."""
+    factors = sample_factors(count, 1_000_003)
+    latents = torch.cat([model.encode(draw(part), beta)[0] for part in factors.split(500)])
+    factors[:, 0] = (factors[:, 0] * len(DRAWN)).floor()  # what the picture shows of the first factor: one of four shapes
+    return mutual_information_gap(latents, factors)[0]
+
+
+def shapes_figures(model: VAE) -> dict[str, float]:
+    images = draw(sample_factors(2000, 1_000_003))
+    errors = {f"error_per_pixel_beta_{b:g}": model.measure(images, b)[1] for b in (0.02, 0.1, 1.0)}
+    return errors | {f"mig_beta_{b:g}": shapes_mig(model, b) for b in (0.02, 0.1, 1.0)}
+
+
+def build_sweep() -> nn.ModuleList:
+    """A network for each (beta, seed); a seed fixes the initial weights, so that betas differ in beta alone."""
+    return nn.ModuleList(shapes_vae() for _, seed in SWEEP if torch.manual_seed(seed))
+
+
+def sweep_figures(models: nn.ModuleList) -> dict[str, float]:
+    pairs = zip(models, SWEEP, strict=True)
+    return {f"mig_beta_{beta:g}_seed_{seed}": shapes_mig(m) for m, (beta, seed) in pairs}
+
+
+def fixed_recipe(beta: float) -> Recipe:
+    """A VAE for one beta, of the same size as the one for all."""
+    return Recipe(
+        f"VAE of Fashion-MNIST for beta {beta:g} alone", FASHION, fashion_vae, lambda m: VAETask(m, beta), fashion_batches,
+        {"ci": 20, "laptop": 3000, "gpu": 60_000},
+        lambda m: {"test_error_per_pixel": m.measure(fashion_mnist("test").images)[1]},
+    )  # fmt: skip
+
+
+FASHION, SHAPES = "Fashion-MNIST, 28x28 grey", "drawn shapes, 32x32 RGB, fresh at each step"
+RECIPES: dict[str, Recipe] = {
+    "classifier-fashion": Recipe(
+        "classifier of Fashion-MNIST, whose features judge generated images", FASHION,
+        Classifier, ClassifierTask, fashion_batches, {"ci": 20, "laptop": 3000, "gpu": 8000},
+        lambda m: {"test_accuracy": accuracy(m, *fashion_mnist("test")[:2])},
+    ),
+    "vae-fashion": Recipe(
+        "VAE of Fashion-MNIST for every beta from 0.1 to 100", FASHION,
+        lambda: fashion_vae(BETAS), lambda m: VAETask(m, beta=None), fashion_batches,
+        {"ci": 20, "laptop": 12_000, "gpu": 60_000}, vae_fashion_figures,
+    ),
+    **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
+    "vae-shapes": Recipe(
+        "VAE of drawn shapes for every beta from 0.02 to 10", SHAPES,
+        lambda: shapes_vae(SHAPES_BETAS, hidden=128), lambda m: VAETask(m, beta=None),
+        lambda seed, device: ShapeBatches(128, seed, device=device), {"ci": 20, "laptop": 6000, "gpu": 60_000},
+        shapes_figures,
+    ),
+    "vae-shapes-sweep": Recipe(
+        "twelve VAEs of drawn shapes: beta 0.1, 0.5, 2, 8, three seeds each", SHAPES,
+        build_sweep, lambda m: Ensemble(list(m), [beta for beta, _ in SWEEP]),
+        lambda seed, device: ShapeBatches(64, seed, device=device), {"ci": 5, "laptop": 2000, "gpu": 60_000},
+        sweep_figures,
+    ),
+}  # fmt: skip
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises KeyError that lists the names there are."""
+    if name not in RECIPES:
+        raise KeyError(f"no network is called {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
