@@ -19,7 +19,7 @@ def live(render: Callable[..., Image.Image], sliders: dict[str, ipywidgets.Widge
 
     The box has the CSS class v101-NAME; its last child, the picture, v101-NAME-picture.
     """
-    picture = ipywidgets.Image(format="png")
+    picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})  # its own size
     picture.add_class(f"v101-{name}-picture")
 
     def draw(change=None) -> None:
