@@ -177,8 +177,10 @@ def fit(
     updated after each step. clip: the largest norm of an optimiser's gradient. accumulate: parts that a batch is
     worked through in, to save memory. plan: precision and memory format; None is the fastest, measured once.
     checkpoint: a file to save to every `checkpoint_every` steps and at the end; with `resume` it goes on from there.
-    tracker: "tensorboard" or "wandb" (offline), into `log_dir`. progress: a bar with the time left. Raises NotFinite where a scalar is not finite,
-    FileExistsError rather than overwrite a checkpoint, ValueError for a checkpoint of another seed or a bad size.
+    tracker: "tensorboard" or "wandb" (offline), into `log_dir`. progress: a bar with the time left.
+
+    Raises NotFinite where a scalar or a weight is not finite, FileExistsError rather than overwrite a checkpoint,
+    ValueError for a checkpoint of another seed or a batch that cannot be split evenly.
     """
     path = check_writable(checkpoint) if checkpoint else None
     state = checkpoints.load(path) if path and resume and path.exists() else None

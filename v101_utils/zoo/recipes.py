@@ -85,7 +85,7 @@ def sweep_figures(models: nn.ModuleList) -> dict[str, float]:
 
 
 def fixed_recipe(beta: float) -> Recipe:
-    """A VAE for one beta, of the same size as the one for all."""
+    """A VAE for one beta: the layers of the one for all, less the part that listens to beta."""
     return Recipe(
         f"VAE of Fashion-MNIST for beta {beta:g} alone", FASHION, fashion_vae, lambda m: VAETask(m, beta), fashion_batches,
         {"ci": 20, "laptop": 3000, "gpu": 60_000},
