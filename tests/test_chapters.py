@@ -231,6 +231,24 @@ def test_stamping_writes_badge_and_source_and_can_be_undone(stamped_copy):
     assert [file.read_bytes() for file in files] == before
 
 
+def test_new_words_are_taken_over_and_the_outputs_stay(little):
+    before = nbformat.read(little.with_suffix(".ipynb"), as_version=4)
+    little.write_text(little.read_text().replace("You will see", "You shall see"))
+    assert "differs from 01_little.py" in "\n".join(chapters.pair_findings(little, ""))
+    notebook_run.retell(little)
+    after = nbformat.read(little.with_suffix(".ipynb"), as_version=4)
+    assert chapters.pair_findings(little, "") == [] and "You shall see" in after.cells[0].source
+    assert [c.get("outputs") for c in after.cells] == [c.get("outputs") for c in before.cells]
+
+
+def test_new_code_is_not_taken_over(little):
+    before = little.with_suffix(".ipynb").read_bytes()
+    little.write_text(little.read_text().replace("2 + 2", "2 + 3"))
+    with pytest.raises(ValueError, match="01_little: its code is not what its outputs are from"):
+        notebook_run.retell(little)
+    assert little.with_suffix(".ipynb").read_bytes() == before
+
+
 def test_stamping_does_not_bless_stale_outputs(little):
     tampered(little, lambda notebook: notebook.metadata.v101.update(source_sha256="stale"))
     chapters.stamp(little, PLACEHOLDER)

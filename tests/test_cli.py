@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from v101_utils.cli import main
-from v101_utils.zoo import RECIPES
+from v101_utils.data import to_signed, to_unit
+from v101_utils.zoo import RECIPES, load
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,48 @@ def test_beta_changes_what_is_drawn():
     assert not np.array_equal(images("0.1.npz"), images("10.npz"))
 
 
+DIFFUSION = "sample ddpm-fashion --count 4 --steps 3 --out"
+
+
+@pytest.mark.parametrize("other", [
+    "--seed 1", "--steps 4", "--sampler ddim", "--sampler ddpm", "--sampler ddim --eta 0.5", "--guidance 3", "--labels none",
+    "--labels 3,8",
+])  # fmt: skip
+def test_each_option_of_diffusion_changes_what_is_drawn(other):
+    for file in ("a.npz", "b.npz"):
+        assert v101(*f"{DIFFUSION} {file}".split()) == 0
+    assert v101(*f"{DIFFUSION} c.npz {other}".split()) == 0
+    assert images("a.npz").shape == (4, 1, 28, 28)
+    assert np.array_equal(images("a.npz"), images("b.npz"))
+    assert not np.array_equal(images("a.npz"), images("c.npz"))
+
+
+@pytest.mark.parametrize(("given", "written"), [
+    ("", [0, 1, 2, 3]), ("--labels 3,8", [3, 8, 3, 8]), ("--labels dress,bag", [3, 8, 3, 8]), ("--labels T-SHIRT", [0] * 4),
+    ("--labels 9,8,7,6,5,4", [9, 8, 7, 6]), ("--labels none", None),
+])  # fmt: skip
+def test_the_labels_are_written_beside_the_images(given, written):
+    assert v101(*f"{DIFFUSION} a.npz {given}".split()) == 0
+    with np.load("a.npz") as archive:
+        assert sorted(archive.files) == (["images"] if written is None else ["images", "labels"])
+        if written is not None:
+            assert archive["labels"].dtype == np.int64 and archive["labels"].tolist() == written
+
+
+def test_labels_with_spaces_and_the_class_that_they_ask_for():
+    judge = load("classifier-fashion")
+    arguments = ("--count", 20, "--labels", "ankle boot, trouser", "--steps", 15, "--guidance", 2, "--out", "a.npz")
+    assert v101("sample", "ddpm-fashion", *arguments) == 0
+    drawn = judge(to_signed(torch.from_numpy(images("a.npz")))).argmax(1)
+    assert (drawn == torch.tensor([9, 1] * 10)).double().mean() >= 0.9
+
+
+def test_the_command_draws_what_the_library_draws():
+    assert v101(*f"{DIFFUSION} a.npz --sampler ddim --eta 0.5 --guidance 2 --seed 5 --labels 3,8".split()) == 0
+    expected = load("ddpm-fashion").sample(4, 5, labels=[3, 8], steps=3, sampler="ddim", eta=0.5, guidance=2.0)
+    assert np.array_equal(images("a.npz"), to_unit(expected).numpy())
+
+
 def test_reconstruct_comes_close(here):
     assert v101("sample", "vae-fashion", "--count", 300, "--out", "in.npz") == 0
     assert v101("reconstruct", "vae-fashion", "--input", "in.npz", "--out", "out.npz", "--beta", 0.1) == 0
@@ -88,6 +132,7 @@ def test_help(arguments, capsys):
 @pytest.mark.parametrize("arguments", [
     "", "dance", "sample", "sample vae-fashion --count 3", "sample vae-fashion --count many --out x.npz",
     "reconstruct vae-fashion --out x.npz", "train", "train vae-fashion --profile huge", "list --loud",
+    "sample ddpm-fashion --count 3 --sampler euler --out x.npz", "sample ddpm-fashion --count 3 --steps many --out x.npz",
 ])  # fmt: skip
 def test_wrong_use(arguments, here, capsys):
     assert v101(*arguments.split()) == 2
@@ -105,6 +150,29 @@ ERRORS = {
     "sample vae-fashion --count 1 --beta 1000 --out x.npz": "beta.*100",
     "sample vae-fashion --count 1 --beta nan --out x.npz": "beta.*100",
     "sample vae-fashion --count 1 --seed -1 --out x.npz": "",
+    "sample vae-fashion --count 1 --guidance 2 --out x.npz": "vae-fashion does not take --guidance; it takes --beta",
+    "sample ddpm-fashion --count 1 --beta 2 --out x.npz": "not take --beta; it takes --steps, --sampler, --eta.*--labels",
+    "sample ddpm-fashion --count 0 --out x.npz": "count",
+    "sample ddpm-fashion --count 1 --out nowhere/x.npz": "nowhere",
+    "sample ddpm-fashion --count 1 --seed -1 --out x.npz": "",
+    "sample ddpm-fashion --count 1 --steps 0 --out x.npz": "0 steps.*at least 1",
+    "sample ddpm-fashion --count 1 --steps -5 --out x.npz": "-5 steps.*at least 1",
+    "sample ddpm-fashion --count 1 --sampler ddim --eta -0.1 --out x.npz": "eta -0.1",
+    "sample ddpm-fashion --count 1 --sampler ddim --eta nan --out x.npz": "eta nan",
+    "sample ddpm-fashion --count 1 --sampler ddim --eta inf --out x.npz": "eta inf",
+    "sample ddpm-fashion --count 1 --eta 0.5 --out x.npz": "eta.*ddim.*'dpm' has none",
+    "sample ddpm-fashion --count 1 --sampler ddpm --eta 0 --out x.npz": "eta.*ddim.*'ddpm' has none",
+    "sample ddpm-fashion --count 1 --guidance -1 --out x.npz": "guidance -1",
+    "sample ddpm-fashion --count 1 --guidance nan --out x.npz": "guidance nan",
+    "sample ddpm-fashion --count 1 --guidance inf --out x.npz": "guidance inf",
+    "sample ddpm-fashion --count 1 --guidance 2 --labels none --out x.npz": "guidance 2 needs labels",
+    "sample ddpm-fashion --count 1 --labels 10 --out x.npz": "'10'.*9 ankle boot.*none",
+    "sample ddpm-fashion --count 1 --labels -1 --out x.npz": "'-1'.*0 T-shirt",
+    "sample ddpm-fashion --count 1 --labels 3,cat --out x.npz": "'cat'.*3 dress",
+    "sample ddpm-fashion --count 1 --labels 3,none --out x.npz": "'none'.*stands alone",
+    "sample ddpm-fashion --count 1 --labels 3, --out x.npz": "''.*3 dress",
+    "sample ddpm-fashion --count 1 --labels 1.5 --out x.npz": "'1.5'",
+    "reconstruct ddpm-fashion --input good.npz --out x.npz": "ddpm-fashion cannot reconstruct.*vae-fashion",
     "reconstruct gan-of-cats --input good.npz --out x.npz": "gan-of-cats.*vae-fashion",
     "reconstruct classifier-fashion --input good.npz --out x.npz": "classifier-fashion.*vae-fashion",
     "reconstruct vae-fashion --input missing.npz --out x.npz": "missing.npz",

@@ -1,11 +1,12 @@
 """The maintainers' tool for the chapters.
 
     python tools/chapters.py run [CHAPTER ...]   run .py files, write the .ipynb files with their outputs
+    python tools/chapters.py text [CHAPTER ...]  take new words over into the .ipynb files, where no code has changed
     python tools/chapters.py table               write README's table from the notebooks
     python tools/chapters.py stamp               write the set-up cell and the Colab badge everywhere
     python tools/chapters.py check               say what is wrong with what is committed
 
-After a change to a chapter: run, table, check.
+After a change to a chapter: run (or text, if it is to words alone), table, check.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient.exceptions import CellExecutionError
-from notebook_run import UNWELCOME, cells_of, outputs_as_text, run, source_sha256, write
+from notebook_run import UNWELCOME, cells_of, outputs_as_text, retell, run, source_sha256, write
 
 from v101_utils.files import write_atomically
 from v101_utils.runtime import PROFILES
@@ -219,6 +220,8 @@ def main(argv=None) -> int:
     running = commands.add_parser("run", help="run chapters and write their .ipynb files")
     running.add_argument("chapter", nargs="*", help="a number or a name (default: all)")
     running.add_argument("--profile", choices=PROFILES, default="laptop")
+    telling = commands.add_parser("text", help="take changed words over into .ipynb files; outputs stay")
+    telling.add_argument("chapter", nargs="*", help="a number or a name (default: all)")
     commands.add_parser("table", help="write README's table")
     commands.add_parser("stamp", help="write set-up cells and badges")
     commands.add_parser("check", help="look for faults")
@@ -226,6 +229,9 @@ def main(argv=None) -> int:
     try:
         if asked.command == "run":
             run_all(asked.chapter, asked.profile)
+        elif asked.command == "text":
+            for path in sources(ROOT / "notebooks", asked.chapter):
+                retell(path)
         elif asked.command == "table":
             write_table()
         elif asked.command == "stamp":

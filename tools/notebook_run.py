@@ -41,8 +41,8 @@ def cells_of(notebook) -> list[dict]:
 
 
 def source_sha256(notebook) -> str:
-    """The hash of all cells' types and sources, in order: it ties outputs to the source that made them."""
-    parts = [[cell.cell_type, cell.source] for cell in notebook.cells]
+    """The hash of the code cells' sources, in order: it ties outputs to the code that made them."""
+    parts = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -132,6 +132,18 @@ def run(source: Path, profile: str) -> dict:
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE, "v101": noted})
     write(notebook, source.with_suffix(".ipynb"))
     return noted
+
+
+def retell(source: Path) -> None:
+    """Takes the words of a chapter's .py over into its .ipynb; the outputs stay. Raises ValueError where the code differs."""
+    notebook, committed = fresh(source), nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    if source_sha256(notebook) != committed.metadata.get("v101", {}).get("source_sha256"):
+        raise ValueError(f"{source.stem}: its code is not what its outputs are from; run it")
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, committed))
+    for cell, ran in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    notebook.metadata = committed.metadata
+    write(notebook, source.with_suffix(".ipynb"))
 
 
 def outputs_as_text(cell) -> str:

@@ -1,6 +1,7 @@
 """The command line: `v101` or `python -m v101_utils`. Heavy imports wait until a command needs them."""
 
 import argparse
+import inspect
 import os
 import sys
 
@@ -34,21 +35,13 @@ def _network(name: str, able: str):
     return zoo.load(name)
 
 
-def _write(path, parts, total: int, what: str, labels=None) -> None:
-    """Collects batches of images in [-1, 1] under a progress bar and writes them, in [0, 1], to one .npz file."""
-    import torch
-    from tqdm import tqdm
-
+def _save(path, images, labels=None) -> None:
+    """Writes images in [-1, 1] to an .npz file, where they are in [0, 1], and says so."""
     from v101_utils.data import to_unit
     from v101_utils.files import save_images
 
-    images = []
-    with tqdm(total=total, unit="image", desc=what) as bar:
-        for part in parts:
-            images.append(to_unit(part))
-            bar.update(len(part))
-    save_images(path, torch.cat(images), labels)
-    print(f"wrote {total} images to {path}")
+    save_images(path, to_unit(images), labels)
+    print(f"wrote {len(images)} images to {path}")
 
 
 def _beta(args, model) -> float:
@@ -58,20 +51,56 @@ def _beta(args, model) -> float:
     return 1.0 if args.beta is None else args.beta
 
 
+def _labels(text: str):
+    """Numbers or names of classes, with commas between, as integers; or "none". Raises ValueError for any other word."""
+    from v101_utils.data import CLASSES
+
+    if text == "none":
+        return text
+    known = {word: i for i, name in enumerate(CLASSES) for word in (str(i), name.lower())}
+    words = [word.strip().lower() for word in text.split(",")]
+    if unknown := [word for word in words if word not in known]:
+        there = ", ".join(f"{i} {name}" for i, name in enumerate(CLASSES))
+        raise ValueError(f"--labels: no class is called {unknown[0]!r}; there are {there}; and none, which stands alone")
+    return [known[word] for word in words]
+
+
+OPTIONS = ("beta", "steps", "sampler", "eta", "guidance", "labels")  # of `sample`; each network takes some of them
+
+
+def _given(args, taken) -> dict:
+    """Those of OPTIONS that the user gave. Raises ValueError for one that is not among `taken`, a network's own."""
+    given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    if wrong := [name for name in given if name not in taken]:
+        own = ", ".join(f"--{name}" for name in OPTIONS if name in taken)
+        raise ValueError(f"{args.name} does not take --{wrong[0]}; it takes {own}")
+    return given
+
+
 def sample(args) -> None:
-    """Draws images from a network's prior."""
+    """Draws images from a network."""
     from v101_utils.files import check_writable
 
     if args.count < 1:
         raise ValueError(f"--count is {args.count}; it should be at least 1")
     model = _network(args.name, "sample")
+    taken = inspect.signature(model.sample).parameters
+    options = _given(args, taken)
+    if "beta" in taken:
+        options["beta"] = _beta(args, model)
+    if "labels" in options:
+        options["labels"] = _labels(args.labels)
+    labels = model.labels_for(options.get("labels"), args.count) if "labels" in taken else None
+    if "progress" in taken:
+        options["progress"] = True
     check_writable(args.out)
-    _write(args.out, model.sample(args.count, args.seed, _beta(args, model)).split(250), args.count, "sampling")
+    _save(args.out, model.sample(args.count, args.seed, **options), labels)
 
 
 def reconstruct(args) -> None:
     """Encodes and decodes the images of a file."""
     import torch
+    from tqdm import tqdm
 
     from v101_utils.data import to_signed
     from v101_utils.files import check_writable, load_images
@@ -79,9 +108,13 @@ def reconstruct(args) -> None:
     model = _network(args.name, "reconstruct")
     check_writable(args.out)
     images = to_signed(torch.from_numpy(load_images(args.input, model.shape)))
-    beta = _beta(args, model)
+    beta, parts = _beta(args, model), []
     model.reconstruct(images[:1], beta)  # refuses a wrong beta before any work
-    _write(args.out, (model.reconstruct(p, beta) for p in images.split(250)), len(images), "reconstructing")
+    with tqdm(total=len(images), unit="image", desc="reconstructing") as bar:
+        for part in images.split(250):
+            parts.append(model.reconstruct(part, beta))
+            bar.update(len(part))
+    _save(args.out, torch.cat(parts))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,11 +141,16 @@ def parser() -> argparse.ArgumentParser:
     drawn = command(sample, "sample", "draw images from a network, into an .npz file")
     option(drawn, "--count", "how many images", type=int, required=True)
     option(drawn, "--seed", "the same seed, the same images (default 0)", type=int, default=0)
+    option(drawn, "--steps", "diffusion: steps of the sampler, each one call of the network", type=int)
+    option(drawn, "--sampler", "diffusion: the rule of a step", choices=("ddpm", "ddim", "dpm"))
+    option(drawn, "--eta", "diffusion: how much fresh noise ddim adds, 0 (none) to 1 (as much as ddpm)", type=float)
+    option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
+    option(drawn, "--labels", "diffusion: classes, as numbers or names with commas between, repeated to --count; or none")
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
     option(decoded, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
     for made in (drawn, decoded):
         option(made, "name", "a name from `v101 list`", metavar="NAME")
-        option(made, "--out", "the .npz file to write: `images`, float32 (N, C, H, W) in [0, 1]", required=True)
+        option(made, "--out", "the .npz file to write: `images`, float32 (N, C, H, W) in [0, 1]; `labels` if any", required=True)
         option(made, "--beta", "the beta of the VAE, in the range it was trained for (default 1)", type=float)
     return top
 

@@ -17,6 +17,10 @@ class ConditionalNorm(nn.Module):
         self.film = nn.Linear(condition_dim, 2 * channels) if condition_dim else None
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        given = None if condition is None else tuple(condition.shape)
+        wanted = None if self.film is None else (len(x), self.film.in_features)
+        if given != wanted:
+            raise ValueError(f"the condition is {given}; it should be {wanted}")
         x = self.norm(x)
         if self.film is None:
             return x

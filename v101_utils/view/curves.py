@@ -1,6 +1,7 @@
 """Curves in one style."""
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 
 def use_style() -> None:
@@ -16,6 +17,12 @@ def curves(x, lines: dict, xlabel: str, ylabel: str, title: str = "", axes=None,
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     for letter in log:
         getattr(axes, f"set_{letter}scale")("log")
+        axis = getattr(axes, f"{letter}axis")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")  # 20, not 2 x 10^1
+    if "x" in log and len(x) <= 10:  # a few chosen values: name just these
+        axes.set_xticks([float(value) for value in x])
     if len(lines) > 1:
         axes.legend()
     return axes

@@ -4,14 +4,14 @@ import math
 from functools import cached_property
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from v101_utils.runtime import generator
 from v101_utils.vae import kl_to_prior
-from v101_utils.view.pictures import font, rows
+from v101_utils.view.pictures import rows
+from v101_utils.widgets.chart import Chart, titled
 from v101_utils.widgets.live import live
 
 
@@ -34,16 +34,8 @@ class BetaView:
         return tuple(np.interp(math.log(beta), np.log(self.betas), column) for column in self.curve.T)
 
     @cached_property
-    def _chart(self):
-        """The curve drawn once, and its map from (rate, error) to pixels: a move then costs a dot, not a plot."""
-        figure, axes = plt.subplots(figsize=(3.4, 3.1), dpi=100, layout="constrained")
-        axes.plot(*self.curve.T, color="0.6")
-        axes.set(xlabel="rate: KL, nats an image", ylabel="distortion: squared error per pixel")
-        figure.canvas.draw()
-        picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-        transform = axes.transData.frozen()
-        plt.close(figure)
-        return picture, transform
+    def _chart(self) -> Chart:
+        return Chart(*self.curve.T, "rate: KL, nats an image", "distortion: squared error per pixel")
 
     @torch.no_grad()
     def render(self, beta: float) -> Image.Image:
@@ -53,16 +45,9 @@ class BetaView:
         sheet = rows({
             "data": images, "reconstructed": self.model.reconstruct(images, beta), "samples": samples,
         }, columns=self.shown, zoom=56 / images.shape[-1])  # fmt: skip
-        chart, transform = self._chart
-        canvas = Image.new("RGB", (sheet.width + 20 + chart.width, max(sheet.height, chart.height) + 24), "white")
-        canvas.paste(sheet, (0, 24))
-        canvas.paste(chart, (sheet.width + 20, 24))
         rate, error = self.point(beta)
-        x, y = transform.transform((rate, error))
-        x, y, pen = x + sheet.width + 20, chart.height - y + 24, ImageDraw.Draw(canvas)
-        pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill="crimson")
-        pen.text((8, 4), f"β {beta:.3g}   rate {rate:.1f} nats   squared error {error:.4f}", "black", font())
-        return canvas
+        text = f"β {beta:.3g}   rate {rate:.1f} nats   squared error {error:.4f}"
+        return titled(text, sheet, self._chart.dotted(rate, error))
 
 
 class LatentView:

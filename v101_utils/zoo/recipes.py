@@ -9,7 +9,9 @@ from torch import nn
 from v101_utils.data import Batches, fashion_mnist, to_unit
 from v101_utils.data.shapes import SHAPES as DRAWN
 from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
+from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
+from v101_utils.nn import UNet
 from v101_utils.vae import VAE, Ensemble, VAETask
 
 BETAS, SHAPES_BETAS = (0.1, 100.0), (0.02, 10.0)  # the ranges that beta-conditioned networks are trained for
@@ -28,6 +30,7 @@ class Recipe(NamedTuple):
     batches: Callable
     steps: dict[str, int]  # by profile; the network that ships had the laptop's
     figures: Callable[[nn.Module], dict[str, float]]
+    ema: float = 0.0  # the decay of the average whose weights are kept instead of the last ones; 0 is no average
 
 
 def fashion_batches(seed: int, device) -> Batches:
@@ -43,11 +46,11 @@ def shapes_vae(betas=None, hidden: int = 64) -> VAE:
     return VAE(channels=3, size=32, latent_dim=10, widths=(32, 32, 32), hidden=hidden, betas=betas)
 
 
-def fashion_frechet() -> FrechetDistance:
-    """The distance from the training images that ship, so that it is the same scale on every machine."""
+def fashion_frechet(count: int | None = None) -> FrechetDistance:
+    """The distance from the training images that ship (or the first `count` of them): one scale on every machine."""
     from v101_utils.zoo.store import load
 
-    return FrechetDistance(to_unit(fashion_mnist("train", source="shipped").images), load("classifier-fashion"))
+    return FrechetDistance(to_unit(fashion_mnist("train", source="shipped").images[:count]), load("classifier-fashion"))
 
 
 def vae_fashion_figures(model: nn.Module) -> dict[str, float]:
@@ -84,6 +87,28 @@ def sweep_figures(models: nn.ModuleList) -> dict[str, float]:
     return {f"mig_beta_{beta:g}_seed_{seed}": shapes_mig(m) for m, (beta, seed) in pairs}
 
 
+def fashion_ddpm() -> Denoiser:
+    return Denoiser(UNet(classes=10, widths=(32, 96)), cosine(), predicts="v")
+
+
+def label_accuracy(images: torch.Tensor, labels: torch.Tensor) -> float:
+    """The share of images (N, 1, 28, 28) in [-1, 1] that an independent classifier takes for what was asked for."""
+    from v101_utils.zoo.store import load
+
+    return accuracy(load("classifier-fashion"), images, labels)
+
+
+def ddpm_fashion_figures(model: Denoiser) -> dict[str, float]:
+    frechet, labels = fashion_frechet(), torch.arange(2000) % 10
+    drawn = {scale: model.sample(2000, seed=0, labels=labels, guidance=scale) for scale in (1.0, 2.0, 3.0)}
+    return {
+        **{f"frechet_2000_samples_guidance_{scale:g}": frechet(to_unit(images)) for scale, images in drawn.items()},
+        **{f"labels_right_guidance_{scale:g}": label_accuracy(images, labels) for scale, images in drawn.items()},
+        "frechet_2000_samples_null_label": frechet(to_unit(model.sample(2000, seed=0, labels="none"))),
+        "frechet_2000_test_images": frechet(to_unit(fashion_mnist("test").images[:2000])),
+    }
+
+
 def fixed_recipe(beta: float) -> Recipe:
     """A VAE for one beta: the layers of the one for all, less the part that listens to beta."""
     return Recipe(
@@ -104,6 +129,11 @@ RECIPES: dict[str, Recipe] = {
         "VAE of Fashion-MNIST for every beta from 0.1 to 100", FASHION,
         lambda: fashion_vae(BETAS), lambda m: VAETask(m, beta=None), fashion_batches,
         {"ci": 20, "laptop": 12_000, "gpu": 60_000}, vae_fashion_figures,
+    ),
+    "ddpm-fashion": Recipe(
+        "diffusion model of Fashion-MNIST, with labels or without", FASHION,
+        fashion_ddpm, DiffusionTask, fashion_batches, {"ci": 10, "laptop": 18_000, "gpu": 60_000}, ddpm_fashion_figures,
+        ema=0.9995,
     ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(

@@ -9,7 +9,7 @@ import torch
 from v101_utils import __version__
 from v101_utils.runtime import derive_seed, device, machine, profile
 from v101_utils.training import checkpoint as checkpoints
-from v101_utils.training import fit, warmup_cosine
+from v101_utils.training import Ema, fit, warmup_cosine
 from v101_utils.zoo.recipes import recipe
 from v101_utils.zoo.store import save
 
@@ -28,14 +28,15 @@ def train(name: str, out, *, steps: int | None = None, seed: int = 0, resume: bo
     model = made.build()
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{name}.checkpoint.pt"
+    ema = Ema(model, made.ema) if made.ema else None
     for _ in fit(
-        made.task(model), made.batches(seed, device()), steps, seed=seed, lr_schedule=warmup_cosine(steps),
+        made.task(model), made.batches(seed, device()), steps, seed=seed, lr_schedule=warmup_cosine(steps), ema=ema,
         checkpoint=checkpoint, resume=resume, progress=progress,
     ):  # fmt: skip
         pass
     if int(os.environ.get("RANK", 0)) != 0:
         return None
-    model = model.cpu().eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    model = (ema.average if ema else model).cpu().eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
     flags = f" --steps {steps} --seed {seed}" if (steps, seed) != (made.steps["laptop"], 0) else " --profile laptop"
     path = save(model, name, out, {
         "name": name, "what": made.text, "data": made.data, "parameters": sum(p.numel() for p in model.parameters()),

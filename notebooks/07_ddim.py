@@ -1,0 +1,433 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Fewer steps: DDIM
+#
+# Draw in ten steps what took a thousand, get the same picture from the same noise each time, and find the very noise that a real picture
+# comes from.
+#
+# <!-- Colab badge: stamped once the repository's address is set -->
+#
+# This chapter builds on chapter 06 (DDPM) and uses its network as it is: nothing is trained here, and that is the point. How long it takes stands in
+# the README's table.
+
+# %% tags=["setup"]
+# Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
+import importlib.util, os, subprocess, sys
+SOURCE = ""
+if importlib.util.find_spec("v101_utils") is None:
+    address = os.environ.get("V101_SOURCE") or SOURCE
+    if not address:
+        raise RuntimeError('Vision-101 is not installed. Say where it comes from, os.environ["V101_SOURCE"] = '
+                           '"git+https://HOST/OWNER/REPO" or a folder with a copy of it, and run this cell again.')
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", address], check=True)
+    importlib.invalidate_caches()
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+
+from v101_utils import runtime, zoo
+from v101_utils.data import fashion_mnist, to_unit
+from v101_utils.diffusion import Clipped, GaussianMixture, ancestral, cosine, ddim, dpm, sample, trajectory
+from v101_utils.view import curves, grid, rows, source, use_style
+
+runtime.set_up(seed=0)
+use_style()
+
+# %% [markdown]
+# ## The picture first
+#
+# One network, the same twelve noises in each row. What differs is only how we walk from noise to picture: by chapter 06's ancestral sampling, or by the rule of this chapter.
+
+# %%
+model = zoo.load("ddpm-fashion")
+rows({f"{name}\n{n} steps": model.sample(12, seed=2, sampler=rule, steps=n)
+      for n in (5, 10, 50) for name, rule in (("ancestral", ancestral()), ("DDIM", ddim()))}, columns=12)
+
+# %% [markdown]
+# ## The idea
+#
+# Look again at what a denoiser was trained on: pairs of a picture $x_0$ and a noisy $x_t=\alpha_t x_0+\sigma_t\varepsilon$. One time at once; never a *step* from one time to another. So
+# the network knows nothing of the staircase that chapter 06 built. Any other staircase will do, as long as **at each time the noisy pictures are distributed as in training**.
+#
+# Song et al. (2020) wrote down all the simple ones. Suppose we know $x_0$, and so the noise $\varepsilon=(x_t-\alpha_t x_0)/\sigma_t$ that is in $x_t$. To get to a smaller time $s$, keep some of that
+# noise and replace the rest by fresh noise of standard deviation $f$:
+#
+# $$x_s=\alpha_s\,x_0+\sqrt{\sigma_s^2-f^2}\;\varepsilon+f\,z,\qquad z\sim\mathcal N(0,I).$$
+#
+# The total noise has variance $(\sigma_s^2-f^2)+f^2=\sigma_s^2$, **whatever $f$ is**. So $f$ is ours to choose, and so is the stride from $t$ to $s$. The usual scale is η:
+#
+# $$f=\eta\,\frac{\sigma_s}{\sigma_t}\sqrt{1-\frac{\alpha_t^2}{\alpha_s^2}} .$$
+#
+# η = 1 gives DDPM's ancestral sampling, for any stride. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (In general $x_s$ depends on $x_t$ *and* $x_0$, so that the way down
+# is not a Markov chain any more; nobody ever walks down, so nobody minds.)
+#
+# ### Check: whatever η, the right noise level
+#
+# A pixel of value 0.8 and a denoiser that knows it. From $t=0.9$ to $s=0.5$ in one stride: mean and standard deviation must be $0.8\,\alpha_s$ and $\sigma_s$ for each η.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+point = GaussianMixture([[0.8]], 1e-9).denoiser(cosine())  # the data are a single point
+draw = runtime.generator(0)
+x = cosine().alpha(0.9) * 0.8 + cosine().sigma(0.9) * torch.randn(200_000, 1, generator=draw, dtype=torch.float64)
+print(f"wanted:  mean {0.8 * cosine().alpha(0.5).item():.2f}, std {cosine().sigma(0.5).item():.2f}")
+for eta in (0.0, 0.5, 1.0):
+    moved = sample(point, x, ddim(eta), [0.9, 0.5], generator=draw)
+    print(f"eta {eta}: mean {moved.mean().item():.2f}, std {moved.std().item():.2f}")
+
+# %% [markdown]
+# ### Check: η = 1 is ancestral sampling
+#
+# Two formulas that look nothing alike, the same fresh noise, the real network: the two end at the same pictures, up to rounding.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+start = torch.randn(4, 1, 28, 28, generator=runtime.generator(1))
+ends = [sample(model, start, rule, 10, labels=torch.tensor([0, 3, 7, 9]), generator=runtime.generator(2)) for rule in (ddim(1.0), ancestral())]
+print("largest difference below 0.001:", ((ends[0] - ends[1]).abs().max() < 1e-3).item())
+
+# %% [markdown]
+# ### The walk, drawn
+#
+# In one dimension we can see it. The data are three narrow heaps, and the best possible denoiser is known in closed form. Both sides start at the same thirty noises.
+
+# %%
+heaps = GaussianMixture([[-1.5], [0.2], [1.6]], 0.12, [0.3, 0.4, 0.3])
+exact, start = heaps.denoiser(cosine()), torch.linspace(-2.2, 2.2, 30, dtype=torch.float64)[:, None]
+figure, both = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
+for axes, eta in zip(both, (1.0, 0.0)):
+    walk = list(trajectory(exact, start, ddim(eta), 200, generator=runtime.generator(3)))
+    axes.plot([1.0] + [state.t for state in walk], torch.stack([start, *(state.x for state in walk)])[:, :, 0], color="C0", lw=0.7)
+    axes.set(title=f"η = {eta:g}", xlabel="t", xlim=(1, 0))
+both[0].set_ylabel("x")
+plt.show()
+
+# %% [markdown]
+# On the left each particle wanders, and where it lands is a matter of luck. On the right the paths never cross: **each noise belongs to one picture**. Neighbours end as neighbours, and one may
+# walk back. And the paths are smooth, which is why large steps do little harm.
+#
+# ## The code that matters
+#
+# The whole rule, and the loop that walks any rule on any denoiser.
+
+# %%
+source(ddim)
+
+# %%
+source(trajectory)
+
+# %% [markdown]
+# ## A curve, and how to follow it
+#
+# With η = 0 and ever smaller steps the walk becomes the solution of an ordinary differential equation (chapter 10 derives it). DDIM follows it as Euler's method would: take the direction here, go straight.
+# Its error is proportional to the stride. A method of **second order** also uses where the last step pointed, and bends; twice the steps then make a quarter of the error.
+# DPM-Solver++ (Lu et al. 2022) is one, at no extra cost: one call of the network for each step.
+
+# %%
+source(dpm)
+
+# %% [markdown]
+# ### Check: the order, measured
+#
+# Two clouds in the plane, the exact denoiser, noises that are carried from $t=0.95$ to $t=0.1$, and the same with a very fine walk as the truth. What does doubling the steps do to the error?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+clouds = GaussianMixture([[-1.5, 0.0], [1.0, 1.0]], [0.5, 0.8]).denoiser(cosine())
+start = torch.randn(500, 2, generator=runtime.generator(4), dtype=torch.float64)
+
+
+def walk_to(rule, n):
+    return sample(clouds, start, rule, torch.linspace(0.95, 0.1, n + 1, dtype=torch.float64).tolist())
+
+
+truth, error = walk_to(dpm(), 3000), {}
+for name, rule in (("DDIM", ddim()), ("DPM-Solver++", dpm())):
+    error[name] = [(walk_to(rule, n) - truth).square().mean().sqrt().item() for n in (10, 20, 40, 80, 160)]
+    print(f"{name:13} from 80 to 160 steps the error falls {error[name][3] / error[name][4]:.1f} times")
+
+# %%
+curves((10, 20, 40, 80, 160), error, "steps", "error of the end points", log="xy", marker="o")
+plt.show()
+
+# %% [markdown]
+# ### On pictures
+#
+# The same with the network: how far is the picture after $n$ steps from the one after very many, starting at the same noise?
+
+# %%
+fine = runtime.pick(ci=12, laptop=300, gpu=500)
+counts = runtime.pick(ci=[2, 5], laptop=[3, 5, 10, 20, 50], gpu=[3, 5, 10, 20, 50, 100])
+end = model.sample(20, seed=3, sampler=ddim(), steps=fine)
+error = {name: [(model.sample(20, seed=3, sampler=rule, steps=n) - end).square().mean() for n in counts]
+         for name, rule in (("DDIM", ddim()), ("DPM-Solver++", dpm()))}
+curves(counts, error, "steps", f"squared difference from {fine} steps", log="xy", marker="o")
+plt.show()
+rows({f"{n} steps": model.sample(10, seed=3, sampler=ddim(), steps=n) for n in [*counts, fine]})
+
+# %% [markdown]
+# ## How many steps are enough?
+#
+# Now quality instead of difference: the Fréchet distance between the features of real and drawn pictures (on a classifier of this data, as in chapter 06; not comparable with the FID of papers). Four rules, the same number of calls
+# of the network. The third is chapter 06's ancestral sampling with its larger variance, β. On the right, for comparison of the *shape* alone, the figures that Song et al. (2020, table 1) report for CIFAR-10,
+# on their network and another scale.
+
+# %%
+frechet = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=18_000, gpu=18_000))
+count = runtime.pick(ci=12, laptop=1000, gpu=2000)
+counts = runtime.pick(ci=[2, 5], laptop=[5, 10, 20, 50], gpu=[5, 10, 20, 50, 100])
+rules = {"DDIM, η = 0": ddim(), "η = 1 (ancestral)": ddim(1.0), "ancestral, variance β": ancestral("beta"), "DPM-Solver++": dpm()}
+distance = {name: [frechet(to_unit(model.sample(count, sampler=rule, steps=n))) for n in counts] for name, rule in rules.items()}
+real = frechet(to_unit(fashion_mnist("test", source="shipped").images[:count]))
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
+curves(counts, distance | {"real pictures": [real] * len(counts)}, "steps", "Fréchet distance", f"here, {count} samples", left, log="xy", marker="o")
+paper = {"η = 0": [13.36, 6.84, 4.67, 4.16], "η = 1": [41.07, 18.36, 8.01, 5.78]}
+curves([10, 20, 50, 100], paper, "steps", "FID", "CIFAR-10, as reported by Song et al. 2020", right, log="xy", marker="o")
+plt.show()
+print(f"{'steps':24}" + "".join(f"{n:8}" for n in counts))
+for name, values in distance.items():
+    print(f"{name:24}" + "".join(f"{value:8.1f}" for value in values))
+
+# %% [markdown]
+# In both panels the deterministic walk needs far fewer steps for the same quality, and the fresh noise of η = 1 is a burden that only many steps can carry: a step adds noise which the remaining steps have to take off again.
+# The larger variance β suffers most.
+#
+# ## The sliders
+#
+# Sixteen noises that never change. Drag the **steps** down and look when the pictures fall apart; then raise **η**, and look again. At η = 0 the pictures stay *the same pictures* as the steps change. At η = 1 they do not.
+
+# %%
+from v101_utils.widgets import StepsView, steps_sliders
+
+view = StepsView(model)
+steps_sliders(view)
+
+# %% [markdown]
+# The same two knobs as strips:
+
+# %%
+for steps, eta in ((5, 0.0), (5, 1.0), (20, 0.0), (20, 1.0)):
+    display(view.render(steps, eta))
+
+# %% [markdown]
+# ## Each noise is a picture
+#
+# Since nothing is left to luck, the starting noise is a *latent code*, as large as the picture itself. Two consequences.
+#
+# ### Walking between two noises
+#
+# Halfway between two noises there should be a picture halfway between two pictures. But do not take the plain average: the mean of two independent normal numbers has variance one half, and
+# the network has never seen so little noise at $t=1$. Walk along the arc instead (*slerp*): $\cos\theta\,\varepsilon_0+\sin\theta\,\varepsilon_1$ keeps the variance at one.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+first, second = torch.randn(2, 100_000, generator=runtime.generator(5), dtype=torch.float64)
+half = torch.tensor(0.5, dtype=torch.float64) * torch.pi / 2
+print(f"average: std {((first + second) / 2).std().item():.2f}")
+print(f"arc:     std {(half.cos() * first + half.sin() * second).std().item():.2f}")
+
+# %%
+ends = torch.randn(2, 1, 28, 28, generator=runtime.generator(11))
+share = torch.linspace(0, 1, 11)[:, None, None, None]
+arc = (share * torch.pi / 2).cos() * ends[:1] + (share * torch.pi / 2).sin() * ends[1:]
+line = (1 - share) * ends[:1] + share * ends[1:]
+strips = {}
+for kind, label in (("ankle boot", 9), ("bag", 8), ("pullover", 2)):
+    for name, noise in (("arc", arc), ("line", line)):
+        strips[f"{kind}, {name}"] = sample(Clipped(model), noise, ddim(), 50, labels=torch.full((11,), label))
+rows(strips, columns=11, label_width=130)
+
+# %% [markdown]
+# Along the line the contrast drains away towards the middle: the network takes the missing noise for a missing picture.
+#
+# ### Walking backwards: the noise of a real picture
+#
+# The paths do not cross, so they may be walked the other way: the same rule with **rising** times takes a real picture to the noise it would come from. Then forwards again. Is it the same picture?
+
+# %%
+test = fashion_mnist("test", source="shipped")
+shown = torch.cat([test.images[test.labels == c][3:4] for c in range(10)])
+labels = torch.arange(10)
+times = model.schedule.times(runtime.pick(ci=5, laptop=100, gpu=200))
+code = sample(model, shown, ddim(), times[::-1], labels=labels)
+again = sample(model, code, ddim(), times, labels=labels)
+print(f"the code: mean {code.mean():.2f}, std {code.std():.2f}; squared error of the round trip {(to_unit(again) - to_unit(shown)).square().mean():.5f}")
+rows({"real": shown, "its noise": code / 3, "and back": again})
+
+# %% [markdown]
+# The code looks much like noise (it is drawn at a third of its contrast), and nearly all of the picture is in it. Much like, not quite: its standard deviation should be 1, and where the picture was plainly black the noise is faint. A sampler
+# starts from true noise and hardly ever passes through such perfect black, so the network knows little about it. And why is it only *nearly* all? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
+
+# %%
+steps = runtime.pick(ci=[2, 4], laptop=[5, 10, 20, 50, 100], gpu=[5, 10, 20, 50, 100, 200])
+error = []
+for n in steps:
+    times = model.schedule.times(n)
+    back = sample(model, sample(model, shown, ddim(), times[::-1], labels=labels), ddim(), times, labels=labels)
+    error.append((to_unit(back) - to_unit(shown)).square().mean())
+curves(steps, {"": error}, "steps each way", "squared error of the round trip", log="xy", marker="o")
+plt.show()
+
+# %% [markdown]
+# ### Edit a real picture
+#
+# Take a real picture down to a noise with its own label, and come up with *another*. What the label does not decide (shade, size, place) is in the noise and stays.
+
+# %%
+times = model.schedule.times(runtime.pick(ci=5, laptop=50, gpu=100))
+pullovers = test.images[test.labels == 2][:10]
+code = sample(model, pullovers, ddim(), times[::-1], labels=torch.full((10,), 2))
+edits = {"real pullovers": pullovers}
+for name, label in (("as T-shirts", 0), ("as dresses", 3), ("as bags", 8)):
+    edits[name] = sample(Clipped(model), code, ddim(), times, labels=torch.full((10,), label))
+rows(edits, label_width=130)
+
+# %% [markdown]
+# ## Common mistakes
+#
+# ### Common mistake 1: fresh noise on top
+#
+# Add the fresh noise $f z$, but forget to make room for it: $\sigma_s$ instead of $\sqrt{\sigma_s^2-f^2}$. Each step then leaves more noise than the network is told, and the pictures come out rough.
+#
+# ### Common mistake 2: the wrong end of the step
+#
+# The network must be told the noise level of what it is *given*, $t$, not of where the step goes, $s$. An index that is off by one does exactly this.
+#
+# ### Common mistake 3: clip the picture, keep the noise
+#
+# It is usual to clip the guess to $[-1, 1]$. Then $x_t=\alpha_t\hat x_0+\sigma_t\hat\varepsilon$ no longer holds, unless $\hat\varepsilon$ is computed again from the clipped guess. How much that matters depends on how often the guess leaves the range; the printed distances tell for this network.
+
+# %%
+from v101_utils.diffusion import Prediction
+
+
+def no_room(denoise, state, s, noise):
+    """Wrong: DDIM at eta 0, and the fresh noise of eta 1 added to it."""
+    a = denoise.schedule.alpha(state.t) / denoise.schedule.alpha(s)
+    fresh = denoise.schedule.sigma(s) / denoise.schedule.sigma(state.t) * (1 - a**2).sqrt()
+    moved = ddim()(denoise, state, s, noise)
+    return moved._replace(x=moved.x + fresh * noise())
+
+
+class ToldTheNext:
+    """Wrong: the network is told the time one stride later."""
+
+    def __init__(self, denoiser, stride):
+        self.denoiser, self.stride = denoiser, stride
+        self.schedule, self.classes = denoiser.schedule, denoiser.classes
+
+    def __call__(self, x, t, labels=None):
+        return self.denoiser(x, max(t - self.stride, 1e-3), labels)
+
+
+# %%
+class KeepsTheNoise(ToldTheNext):
+    """Wrong: the guess is clipped, the noise is the unclipped one's."""
+
+    def __call__(self, x, t, labels=None):
+        seen = self.denoiser(x, t, labels)
+        return Prediction(seen.x0.clamp(-1, 1), seen.eps)
+
+
+n, labels = 10, torch.arange(runtime.pick(ci=12, laptop=500, gpu=2000)) % 10
+start = torch.randn(len(labels), 1, 28, 28, generator=runtime.generator(6))
+tries = {
+    "right": (Clipped(model), ddim()), "fresh noise\non top": (Clipped(model), no_room),
+    "told the\nnext time": (Clipped(ToldTheNext(model, 1 / n)), ddim()), "clipped,\nnoise kept": (KeepsTheNoise(model, 0), ddim()),
+}
+drawn = {name: sample(denoiser, start, rule, n, labels=labels, generator=runtime.generator(7)) for name, (denoiser, rule) in tries.items()}
+for name, x in drawn.items():
+    print(f"{name.replace(chr(10), ' '):20} Fréchet distance {frechet(to_unit(x)):.1f} ({n} steps, {len(labels)} samples)")
+rows({name: x[:12] for name, x in drawn.items()}, columns=12)
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
+#
+# **Exercise 1.** DDIM's step at η = 0, from $x_t$, the guess $\hat x_0$ and the four numbers.
+
+# %%
+from v101_utils.exercises import check
+
+
+def ddim_step(x_t, x0, alpha_t, sigma_t, alpha_s, sigma_s):  # (B, D), (B, D), four numbers -> (B, D)
+    ...
+
+
+levels = torch.tensor(0.6), torch.tensor(0.8), torch.tensor(0.8), torch.tensor(0.6)
+pair = torch.randn(5, 3, generator=runtime.generator(8)), torch.randn(5, 3, generator=runtime.generator(9))
+check(ddim_step, *pair, *levels, truth=lambda x, x0, a, s, a2, s2: a2 * x0 + s2 * (x - a * x0) / s)
+
+
+# %% [markdown]
+# **Exercise 2.** The same for any η. `noise` is the fresh $z$; you need $f$ from the beginning of the chapter.
+
+# %%
+def noisy_step(x_t, x0, noise, eta, alpha_t, sigma_t, alpha_s, sigma_s):  # three (B, D), five numbers -> (B, D)
+    ...
+
+
+def with_fresh(x, x0, z, eta, a, s, a2, s2):
+    f = eta * s2 / s * (1 - (a / a2) ** 2).sqrt()
+    return a2 * x0 + (s2**2 - f**2).sqrt() * (x - a * x0) / s + f * z
+
+
+triple = *pair, torch.randn(5, 3, generator=runtime.generator(10))
+check(noisy_step, *triple, torch.tensor(0.7), *levels, truth=with_fresh)
+
+
+# %% [markdown]
+# **Exercise 3.** Mix *three* independent noises evenly, so that the result is again noise of variance one.
+
+# %%
+def blend(first, second, third):  # three (B, D) -> (B, D)
+    ...
+
+
+check(blend, *triple, truth=lambda a, b, c: (a + b + c) / 3**0.5)
+
+# %% [markdown]
+# ## Summary
+#
+# * Training fixes how noisy pictures are distributed at each time, not how to step between times: a whole family of walks fits, with any stride.
+# * η is the share of fresh noise: 1 is DDPM, 0 is DDIM, a deterministic walk along a smooth path.
+# * On a smooth path few steps are enough, and a second-order rule needs fewer still.
+# * Each noise is a picture: interpolate along the arc, and walk backwards to find the noise of a real picture.
+#
+# ## References
+#
+# * Song, Meng, Ermon. *Denoising Diffusion Implicit Models.* ICLR 2021 (arXiv 2020).
+# * Lu et al. *DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models.* arXiv 2022.
+# * Ho, Jain, Abbeel. *Denoising Diffusion Probabilistic Models.* NeurIPS 2020.
+#
+# ## Solutions
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+# NBVAL_CHECK_OUTPUT
+def ddim_step(x_t, x0, alpha_t, sigma_t, alpha_s, sigma_s):
+    return alpha_s * x0 + sigma_s * (x_t - alpha_t * x0) / sigma_t
+
+
+def noisy_step(x_t, x0, noise, eta, alpha_t, sigma_t, alpha_s, sigma_s):
+    f = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
+    return alpha_s * x0 + (sigma_s**2 - f**2).sqrt() * (x_t - alpha_t * x0) / sigma_t + f * noise
+
+
+def blend(first, second, third):
+    return (first + second + third) / 3**0.5
+
+
+check(ddim_step, *pair, *levels, truth=lambda x, x0, a, s, a2, s2: a2 * x0 + s2 * (x - a * x0) / s)
+check(noisy_step, *triple, torch.tensor(0.7), *levels, truth=with_fresh)
+check(blend, *triple, truth=lambda a, b, c: (a + b + c) / 3**0.5)

@@ -1,0 +1,112 @@
+"""A network that has learned to see the image behind the noise, and what it predicts: eps, x0 or v."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from v101_utils.diffusion.guidance import Clipped, Guided
+from v101_utils.diffusion.sample import rule_of, trajectory
+from v101_utils.diffusion.schedule import Schedule
+from v101_utils.runtime import generator
+
+PREDICTS = ("eps", "x0", "v")
+
+
+class Prediction(NamedTuple):
+    """What a denoiser sees in x_t: the image `x0` and the noise `eps`, both of x_t's shape; x_t = alpha x0 + sigma eps."""
+
+    x0: torch.Tensor
+    eps: torch.Tensor
+
+
+def check_predicts(word: str) -> None:
+    if word not in PREDICTS:
+        raise ValueError(f"predicts {word!r}; it should be one of {PREDICTS}")
+
+
+def both(predicts: str, output: torch.Tensor, x: torch.Tensor, alpha, sigma) -> Prediction:
+    """x0 and eps from one of three ways to predict them.
+
+    eps: the noise (Ho et al. 2020). x0: the image. v = alpha eps - sigma x0 (Salimans & Ho 2022, sec. 4 and app. D). Where
+    a division would be by zero (eps at pure noise, x0 at none) the divisor is 1e-4.
+    """
+    check_predicts(predicts)
+    if predicts == "eps":
+        return Prediction((x - sigma * output) / alpha.clamp(min=1e-4), output)
+    if predicts == "x0":
+        return Prediction(output, (x - alpha * output) / sigma.clamp(min=1e-4))
+    return Prediction(alpha * x - sigma * output, sigma * x + alpha * output)
+
+
+def target(predicts: str, x0: torch.Tensor, eps: torch.Tensor, alpha, sigma) -> torch.Tensor:
+    """What the network's output should be."""
+    check_predicts(predicts)
+    return {"eps": lambda: eps, "x0": lambda: x0, "v": lambda: alpha * eps - sigma * x0}[predicts]()
+
+
+class Denoiser(nn.Module):
+    """`network(x, t, labels)` with a schedule and the word for what it predicts.
+
+    Called with x (B, ...), a time t (a number or (B,)) and labels (B,) or None, it returns a `Prediction`. This, with
+    `schedule` and `classes` (the number of labels, which is also the null label), is all that samplers and guidance
+    know of a denoiser, so that exact ones and wrapped ones serve as well.
+    """
+
+    def __init__(self, network: nn.Module, schedule: Schedule, predicts: str = "v"):
+        super().__init__()
+        check_predicts(predicts)
+        self.network, self.schedule, self.predicts = network, schedule, predicts
+        self.classes, self.shape = getattr(network, "classes", 0), getattr(network, "shape", None)
+
+    def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None) -> Prediction:
+        alpha, sigma = self.schedule.levels(t, x)
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))  # (B,)
+        output = self.network(x, t, labels).to(x.dtype)  # a half under autocast
+        return both(self.predicts, output, x, alpha, sigma)
+
+    def sample(self, count: int, seed: int = 0, *, labels=None, steps: int = 50, sampler="dpm",
+               eta: float | None = None, guidance: float = 1.0, progress: bool = False) -> torch.Tensor:  # fmt: skip
+        """`count` images (N, C, H, W) in [-1, 1]; a pure function of its arguments.
+
+        labels: as `labels_for` takes them. sampler: "ddpm", "ddim" or "dpm", or a rule; eta, from 0 on, for "ddim" alone.
+        guidance: from 0 on, 1 is none. progress: show a bar of all steps. Raises ValueError for anything else, before any
+        work.
+        """
+        if self.shape is None:
+            raise ValueError("the network should say the shape of an image: `network.shape`, such as (1, 28, 28)")
+        chosen, times = self.labels_for(labels, count), self.schedule.times(steps)
+        if chosen is None and guidance != 1:
+            raise ValueError(f"guidance {guidance:g} needs labels: without them there is nothing to guide to")
+        rule, denoiser = rule_of(sampler, eta), Clipped(self if guidance == 1 else Guided(self, guidance))
+        draws = {start: generator(seed, start) for start in range(0, count, 250)}  # each batch has its own noise
+        device, parts = next(self.parameters()).device, []
+        with tqdm(total=steps * len(draws), desc="sampling", unit="step", disable=not progress) as bar:
+            for start, draw in draws.items():
+                noise = torch.randn(min(250, count - start), *self.shape, generator=draw).to(device)
+                mine = None if chosen is None else chosen[start : start + 250].to(device)
+                for state in trajectory(denoiser, noise, rule, times, labels=mine, generator=draw):
+                    bar.update()
+                parts.append(state.x.clamp(-1, 1))
+        return torch.cat(parts)
+
+    def labels_for(self, labels, count: int) -> torch.Tensor | None:
+        """The labels (N,) of `count` samples, or None where the network is to see none.
+
+        labels: integers, repeated if there are fewer than `count`; None for a fair mix of all classes; or "none" for the
+        null label. Raises ValueError for anything else, or a count below 1.
+        """
+        if count < 1:
+            raise ValueError(f"count {count}: it should be at least 1")
+        if labels is not None and not self.classes:
+            raise ValueError("this network was trained without labels: leave them out")
+        if not self.classes or isinstance(labels, str) and labels == "none":
+            return None
+        labels = range(self.classes) if labels is None else labels.cpu() if isinstance(labels, torch.Tensor) else labels
+        labels = np.asarray(labels)
+        whole = labels.ndim == 1 and labels.size and labels.dtype.kind in "iu"
+        if not whole or labels.min() < 0 or labels.max() >= self.classes:
+            raise ValueError(f"labels {labels.tolist()}: they should be integers from 0 to {self.classes - 1}")
+        return torch.from_numpy(np.resize(labels, count).astype(np.int64))

@@ -1,0 +1,31 @@
+"""Self-attention over the positions of a feature map."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class SelfAttention(nn.Module):
+    """Each position looks at all others (Vaswani et al. 2017, sec. 3.2): x (B, C, H, W) plus what it found.
+
+    The output projection starts at zero, so that the layer begins as the identity. Raises ValueError where the
+    channels cannot be split evenly over the heads.
+    """
+
+    def __init__(self, channels: int, heads: int = 2, groups: int = 8):
+        super().__init__()
+        if heads < 1 or channels % heads:
+            raise ValueError(f"{channels} channels cannot be split over {heads} heads; they should be a multiple of it")
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.to_out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, c, h, w = x.shape
+        qkv = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()  # (B, HW, 3C); the fast kernels want it so
+        q, k, v = qkv.view(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)  # each (B, heads, HW, C / heads)
+        found = F.scaled_dot_product_attention(q, k, v)  # positions, not channels, attend to each other
+        return x + self.to_out(found.transpose(2, 3).reshape(b, c, h, w))
