@@ -138,7 +138,7 @@ plt.show()
 #
 # ## Up the stairs
 #
-# We want $p(x_s\mid x_t)$ for a slightly smaller time $s<t$. It depends on all pictures there could be, so it is unknown. But suppose that somebody told us the picture
+# We want $q(x_s\mid x_t)$, the true way back, for a slightly smaller time $s<t$. It depends on all pictures there could be, so it is unknown. But suppose that somebody told us the picture
 # $x_0$. Then Bayes' rule gives it exactly, since all parts are normal (Ho et al. 2020, eq. 7). With the stride's own $\alpha=\alpha_t/\alpha_s$ and $\beta=1-\alpha^2$:
 #
 # $$q(x_s\mid x_t, x_0)=\mathcal N\!\left(\frac{\alpha_s\beta\,x_0+\alpha\,\sigma_s^2\,x_t}{\sigma_t^2},\;\; \beta\,\frac{\sigma_s^2}{\sigma_t^2} I\right).$$
@@ -206,7 +206,7 @@ for i, name in enumerate(("T-shirt", "sneaker", "bag")):
 #
 # ## What to learn: from a bound to a squared error
 #
-# DDPM is trained, like the VAE of chapter 11, on a bound of $-\log p(x)$. It has one term for each step: how far the learned step is from the one that knows $x_0$. Both
+# DDPM is trained, like the VAE of chapter 11, on a bound of $-\log p(x)$. It has one term for each step: how far the learned step, $p(x_s\mid x_t)$, is from the one that knows $x_0$. (The last step, to $s=0$, has no variance and is treated apart.) Both
 # are normal with the same variance, so each term is a squared distance of two means, and both means are linear in $x_0$. So each term is
 #
 # $$L_t = \mathrm{KL}\big(q(x_s\mid x_t,x_0)\,\|\,p(x_s\mid x_t)\big) = w_t\,\lVert x_0-\hat x_0\rVert^2 = w_t\,\frac{\sigma_t^2}{\alpha_t^2}\,\lVert\varepsilon-\hat\varepsilon\rVert^2,
@@ -289,7 +289,7 @@ with torch.no_grad():
     network(torch.zeros(1, 1, 28, 28), torch.zeros(1))
 
 # %% [markdown]
-# Its building block: normalise, SiLU, convolve, twice, and add the input. The time enters as a scale and a shift after the second normalisation. The last convolution starts at zero, so the block starts as the identity.
+# Its building block: normalise, SiLU, convolve, twice, and add the input. The time enters as a scale and a shift after the second normalisation. The last convolution starts at zero, so the block starts as the identity (or, where the number of channels changes, as a 1×1 convolution).
 
 # %%
 source(ResidualBlock.forward)
@@ -521,7 +521,7 @@ for name, out in (("over positions", right), ("over channels", wrong)):
 # %% [markdown]
 # ### Common mistake 4: a time between 0 and 1 in a sinusoidal embedding
 #
-# Its frequencies were made for step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine hardly moves, and all times look alike. The difference of the vectors of two far times, relative to their length:
+# Its frequencies were made for step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine goes through less than a sixth of its period, the others hardly move, and all times look much alike. The difference of the vectors of two far times, relative to their length:
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -66,8 +66,8 @@ rows({f"{name}\n{n} steps": model.sample(12, seed=2, sampler=rule, steps=n)
 #
 # $$f=\eta\,\frac{\sigma_s}{\sigma_t}\sqrt{1-\frac{\alpha_t^2}{\alpha_s^2}} .$$
 #
-# η = 1 gives DDPM's ancestral sampling, for any stride. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (In general $x_s$ depends on $x_t$ *and* $x_0$, so that the way down
-# is not a Markov chain any more; nobody ever walks down, so nobody minds.)
+# η = 1 gives DDPM's ancestral sampling, for any stride. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (Unless η = 1, the noisier $x_t$ then depends on the less noisy $x_s$ *and* on $x_0$, so that the way down, from picture to noise, is not a Markov chain any more.
+# Training jumps and never walks that way, so nobody minds.)
 #
 # ### Check: whatever η, the right noise level
 #
@@ -199,7 +199,7 @@ for name, values in distance.items():
     print(f"{name:24}" + "".join(f"{value:8.1f}" for value in values))
 
 # %% [markdown]
-# In both panels the deterministic walk needs far fewer steps for the same quality, and the fresh noise of η = 1 is a burden that only many steps can carry: a step adds noise which the remaining steps have to take off again.
+# In both panels the deterministic walk needs about half as many steps for the same quality, or fewer, and the fresh noise of η = 1 is a burden that only many steps can carry: a step adds noise which the remaining steps have to take off again.
 # The larger variance β suffers most.
 #
 # ## The sliders
@@ -248,7 +248,7 @@ for kind, label in (("ankle boot", 9), ("bag", 8), ("pullover", 2)):
 rows(strips, columns=11, label_width=130)
 
 # %% [markdown]
-# Along the line the contrast drains away towards the middle: the network takes the missing noise for a missing picture.
+# Along the line print, folds and seams drain away towards the middle, and what is left is smooth: with too little noise at the start, there is too little to make detail of.
 #
 # ### Walking backwards: the noise of a real picture
 #
@@ -265,8 +265,8 @@ print(f"the code: mean {code.mean():.2f}, std {code.std():.2f}; squared error of
 rows({"real": shown, "its noise": code / 3, "and back": again})
 
 # %% [markdown]
-# The code looks much like noise (it is drawn at a third of its contrast), and nearly all of the picture is in it. Much like, not quite: its standard deviation should be 1, and where the picture was plainly black the noise is faint. A sampler
-# starts from true noise and hardly ever passes through such perfect black, so the network knows little about it. And why is it only *nearly* all? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
+# The code looks much like noise (it is drawn at a third of its contrast), and nearly all of the picture is in it. Much like, not quite: its standard deviation should be 1, and where the picture was plainly black the noise is faint. That is not a fault of the network: a background pixel is *exactly* black in nearly every picture, so a whole range of noises leads to the same black, and towards $t=0$ their paths run together.
+# On the way back from perfect black the best guess of the noise is close to zero, and the walk follows one path in the middle of them all. And why is it only *nearly* all? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
 
 # %%
 steps = runtime.pick(ci=[2, 4], laptop=[5, 10, 20, 50, 100], gpu=[5, 10, 20, 50, 100, 200])
@@ -401,7 +401,7 @@ check(blend, *triple, truth=lambda a, b, c: (a + b + c) / 3**0.5)
 # ## Summary
 #
 # * Training fixes how noisy pictures are distributed at each time, not how to step between times: a whole family of walks fits, with any stride.
-# * η is the share of fresh noise: 1 is DDPM, 0 is DDIM, a deterministic walk along a smooth path.
+# * η scales the fresh noise of a step: 1 is DDPM, 0 is DDIM, a deterministic walk along a smooth path.
 # * On a smooth path few steps are enough, and a second-order rule needs fewer still.
 # * Each noise is a picture: interpolate along the arc, and walk backwards to find the noise of a real picture.
 #

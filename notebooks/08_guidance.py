@@ -56,8 +56,8 @@ model = zoo.load("ddpm-fashion", device=here)
 rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0, 8.0)})
 
 # %% [markdown]
-# At $s=0$ the label is ignored: any picture may come out. At $s=1$ it is obeyed. Above 1 it is *exaggerated*: follow the columns of the T-shirt, the
-# dress and the bag downwards, and ask of each detail whether it was there at $s=1$. This one knob is in every text-to-image program, and it usually stands far above 1. Let us see what it does, exactly.
+# At $s=0$ the label is ignored: any picture may come out. At $s=1$ it is mostly obeyed, not always: look at the bag. Above 1 it is *exaggerated*: follow the columns of the T-shirt, the
+# dress and the bag downwards, and ask of each detail whether it was there at $s=1$. This one knob is in nearly every text-to-image program, and it usually stands far above 1. Let us see what it does, exactly.
 #
 # ## The idea
 #
@@ -76,8 +76,8 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # Dhariwal and Nichol (2021) did just that, with a classifier: **classifier guidance**. It works, but it needs a second network, trained on *noisy* pictures at all noise levels,
 # and one follows the gradient of a classifier, which is known to like changes that no eye can see.
 #
-# Ho and Salimans (2022) read Bayes' rule from right to left. If one network gives both the score with a label and the score without, their difference **is** the gradient of a classifier, one that nobody
-# had to train:
+# Ho and Salimans (2022) read Bayes' rule from right to left. If one network gives both the score with a label and the score without, their difference **is** the gradient of a classifier, one that nobody had to train (exactly so for exact scores; the difference of two
+# learned guesses need not be the gradient of anything, and is used all the same):
 #
 # $$\nabla\log p_t(y\mid x)=\nabla\log p_t(x\mid y)-\nabla\log p_t(x)=-\frac{\hat\varepsilon_y-\hat\varepsilon_\varnothing}{\sigma_t}.$$
 #
@@ -416,7 +416,7 @@ plt.show()
 # kind of clothes differ from each other, too.)
 #
 # On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. **The best scale is a property of the network, not of the method**, and
-# the better a network, the less guidance it needs by this judge. People who look at one picture at a time choose higher scales than any distance between *sets* would, because one picture shows no lack of variety.
+# of these two the better one needs less by this judge: none at all. People who look at one picture at a time choose higher scales than any distance between *sets* would, because one picture shows no lack of variety.
 #
 # ### The guidance interval, on clothes
 #
@@ -443,7 +443,7 @@ rows({name: images[:20] for name, images in drawn.items()}, columns=10, label_wi
 
 # %% [markdown]
 # Compare the last two rows of numbers with the second: which part of the times makes sure of the label, and which one takes the variety? Then look in the table above for a scale with as many labels right, and
-# compare the diversity. (It was measured on other noises, so small differences mean nothing.)
+# compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much chance alone moves the numbers.)
 #
 # ## What a high scale does to a picture
 #
@@ -461,8 +461,8 @@ for s in (1.0, 3.0, 8.0):
 rows(strips, label_width=120)
 
 # %% [markdown]
-# Without clipping, whole areas burn out to white. So after each guess the picture is clipped to $[-1, 1]$ and the noise computed anew, so that both still make up $x_t$ (chapter 07 shows why the second half matters). It is what `Denoiser.sample` does. It helps, but it does not undo the
-# contrast: compare the standard deviations with that of real pictures. Saharia et al. (2022) ran into the same with texts and photographs, and clip each picture at a threshold of its own.
+# Without clipping, whole areas burn out to white. So after each guess the picture is clipped to $[-1, 1]$ and the noise computed anew, so that both still make up $x_t$ (common mistake 3 of chapter 07; without guidance it hardly mattered there, since the guess seldom leaves the range). It is what `Denoiser.sample` does. It helps, but it does not undo the
+# contrast: compare the standard deviations with that of real pictures. Saharia et al. (2022) ran into the same with texts and photographs, and clip each picture at a threshold of its own, then divide by that threshold.
 
 # %%
 source(Clipped.forward)
@@ -515,12 +515,12 @@ rows({f"{name}\ns = {s:g}": net.sample(10, seed=3, steps=fine, guidance=s)
       for name, net in (("15% dropped", small), ("none dropped", undropped)) for s in (0.0, 3.0)})
 
 # %% [markdown]
-# (The second network had fewer steps, so compare within each: is its error without a label nearer to that with the right one or with a wrong one? And look at its row at $s=0$.) Guidance then moves away from an *accident*. It may even look as if it worked, since away from anything is also towards the
-# label; but the direction is not that of a classifier. If labels cannot be dropped, there is nothing to guide with.
+# (The second network had fewer steps, so compare within each: is its error without a label close to that with the right one, or about halfway to that with a wrong one? And look at its row at $s=0$.) Guidance then moves away from an *accident*. It may even look as if it worked, since away from anything is also towards the
+# label; but the direction is not that of a classifier. A network that never had its labels dropped has no second prediction of its own to guide with: it takes a second network, trained without labels, or a classifier.
 #
 # ### Common mistake 3: clip first, then guide
 #
-# Both wrappers are denoisers, so `Guided(Clipped(model), s)` runs as well as `Clipped(Guided(model, s))`. But each of the two predictions is well within the range; it is their *extrapolation* that leaves it. Clip last.
+# Both wrappers are denoisers, so `Guided(Clipped(model), s)` runs as well as `Clipped(Guided(model, s))`. But each of the two predictions leaves the range only a little; it is their *extrapolation* that goes far beyond it. Clip last.
 
 # %%
 start, strips = torch.randn(10, 1, 28, 28, generator=runtime.generator(3)).to(here), {}
@@ -579,7 +579,7 @@ check(towards_and_away, *three, torch.tensor(2.0), torch.tensor(0.5), truth=lamb
 #
 # * The difference of two scores, with a label and without, is the gradient of a classifier that nobody trained. Guidance turns it up: $\hat\varepsilon_\varnothing+s(\hat\varepsilon_y-\hat\varepsilon_\varnothing)$.
 # * To have both in one network, drop some labels while training. To sample, one call on a batch of twice the size.
-# * $s=1$ is no guidance; papers that write $w$ mean $s=1+w$.
+# * $s=1$ is no guidance. Ho and Salimans' $w$ means $s=1+w$; others, Saharia et al. among them, write $w$ for what is $s$ here. Look at the formula, not at the letter.
 # * It does not sample $p(x)\,p(y\mid x)^s$: it goes further, and is narrower. Most of the overshoot is made at high noise.
 # * It buys fidelity with diversity. Choose the scale by what you need, and for each network anew; clip last.
 #
