@@ -1,5 +1,7 @@
 """The chapters as committed, the tool that looks after them, and what README and environment.yml promise."""
 
+import base64
+import io
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ import torch
 import yaml
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_output
+from PIL import Image
 
 from v101_utils.training import Task, adamw, fit
 
@@ -168,11 +171,31 @@ def test_carriage_returns_are_followed():
     assert notebook_run.as_on_a_terminal("10%\r 50%\r100%\nab\rc\nplain  ") == "100%\ncb\nplain  "
 
 
+def encoded(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize(("mode", "colours", "lean"), [
+    ("RGB", [(7, 7, 7), (90, 90, 90)], "L"), ("RGBA", [(7, 7, 7, 255), (90, 90, 90, 255)], "L"),
+    ("RGB", [(7, 7, 8), (90, 90, 90)], "RGB"), ("RGBA", [(7, 7, 7, 0), (90, 90, 90, 255)], "RGBA"),
+])  # fmt: skip
+def test_pictures_take_fewer_bytes_and_keep_their_pixels(mode, colours, lean):
+    picture = Image.new(mode, (40, 40), colours[0])
+    picture.paste(colours[1], (3, 5, 20, 30))
+    before = encoded(picture)
+    after = notebook_run.lean_png(before)
+    again = Image.open(io.BytesIO(base64.b64decode(after)))
+    assert len(after) < len(before) and again.mode == lean
+    assert again.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
+
+
 def test_a_widget_without_a_picture_becomes_words():
     widget = {notebook_run.WIDGET: {}, "text/plain": "HBox()"}
     bare, with_picture = (
         notebook_run.clean_outputs([new_output("display_data", data={**widget, **more})])[0].data
-        for more in ({}, {"image/png": "x"})
+        for more in ({}, {"image/png": encoded(Image.new("RGB", (2, 2)))})
     )
     assert list(bare) == ["text/plain"] and notebook_run.WIDGET in with_picture
 
