@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
     option(drawn, "--sampler", "diffusion: the rule of a step", choices=("ddpm", "ddim", "dpm"))
     option(drawn, "--eta", "diffusion: how much fresh noise ddim adds, 0 (none) to 1 (as much as ddpm)", type=float)
     option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
-    option(drawn, "--labels", "diffusion: classes, as numbers or names with commas between, repeated to --count; or none")
+    option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none")
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
     option(decoded, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
     for made in (drawn, decoded):

@@ -95,6 +95,8 @@ def _plans(where: torch.device) -> list[Plan]:
     """The plans worth measuring, the simplest first (it wins where others are less than 5% faster)."""
     if where.type == "mps":
         return [Plan()]  # autocast and channels_last still cost more than they gain there
+    if where.type == "cpu" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        return [Plan("no", last) for last in (False, True)]  # bf16 is emulated there: a single step can take a minute
     half = "fp16" if where.type == "cuda" and not torch.cuda.is_bf16_supported() else "bf16"
     return [Plan(precision, last) for precision in ("no", half) for last in (False, True)]
 

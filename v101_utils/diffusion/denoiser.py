@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from v101_utils.data.labels import labels_for
 from v101_utils.diffusion.guidance import Clipped, Guided
 from v101_utils.diffusion.sample import rule_of, trajectory
 from v101_utils.diffusion.schedule import Schedule
@@ -98,15 +98,7 @@ class Denoiser(nn.Module):
         labels: integers, repeated if there are fewer than `count`; None for a fair mix of all classes; or "none" for the
         null label. Raises ValueError for anything else, or a count below 1.
         """
-        if count < 1:
-            raise ValueError(f"count {count}: it should be at least 1")
-        if labels is not None and not self.classes:
-            raise ValueError("this network was trained without labels: leave them out")
-        if not self.classes or isinstance(labels, str) and labels == "none":
+        if self.classes and isinstance(labels, str) and labels == "none":
+            labels_for(None, count, self.classes)  # refuses a wrong count
             return None
-        labels = range(self.classes) if labels is None else labels.cpu() if isinstance(labels, torch.Tensor) else labels
-        labels = np.asarray(labels)
-        whole = labels.ndim == 1 and labels.size and labels.dtype.kind in "iu"
-        if not whole or labels.min() < 0 or labels.max() >= self.classes:
-            raise ValueError(f"labels {labels.tolist()}: they should be integers from 0 to {self.classes - 1}")
-        return torch.from_numpy(np.resize(labels, count).astype(np.int64))
+        return labels_for(labels, count, self.classes)

@@ -3,5 +3,11 @@
 from v101_utils.metrics.classifier import Classifier, ClassifierTask, accuracy
 from v101_utils.metrics.disentanglement import mutual_information, mutual_information_gap
 from v101_utils.metrics.frechet import FrechetDistance
+from v101_utils.metrics.latent_space import conditional_entropy, path_length, separability, slerp
+from v101_utils.metrics.modes import mode_coverage
+from v101_utils.metrics.shape_factors import MEASURED, measure_shapes
 
-__all__ = ["Classifier", "ClassifierTask", "FrechetDistance", "accuracy", "mutual_information", "mutual_information_gap"]
+__all__ = [
+    "Classifier", "ClassifierTask", "FrechetDistance", "MEASURED", "accuracy", "conditional_entropy", "measure_shapes",
+    "mode_coverage", "mutual_information", "mutual_information_gap", "path_length", "separability", "slerp",
+]  # fmt: skip

@@ -84,11 +84,12 @@ class _Loop:
             for group in optimiser.param_groups:
                 group.setdefault("initial_lr", group["lr"])
 
-    def minimise(self, loss: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
-        """Backward for the parameters of `optimiser` alone and, at the last micro-batch, its step."""
+    def minimise(self, loss: torch.Tensor, optimiser: torch.optim.Optimizer) -> bool:
+        """Backward for the parameters of `optimiser` alone and, at the last micro-batch, its step. Returns whether it stepped."""
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         wrapped = self.prepared[id(optimiser)]
-        self.accelerator.backward(loss, inputs=parameters)
+        with torch.autocast(self.accelerator.device.type, enabled=False):  # or it would round what was computed in float32
+            self.accelerator.backward(loss, inputs=parameters)
         if self.accelerator.sync_gradients:
             if self.world > 1:  # averaged here, not by DDP, so that a task may call its networks as it likes
                 for p in parameters:
@@ -99,6 +100,7 @@ class _Loop:
                 torch.nn.utils.clip_grad_norm_(parameters, self.clip)
             wrapped.step()
             wrapped.zero_grad()
+        return self.accelerator.sync_gradients
 
     @contextmanager
     def _own_randomness(self, *numbers: int):

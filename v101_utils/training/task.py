@@ -16,7 +16,7 @@ class Task(nn.Module):
 
     The step is given `minimise(loss, optimiser)`, which does all the rest (backward, precision, accumulation, averaging
     over processes, clipping, the optimiser's step) for the parameters of that optimiser alone. A task may call it more
-    than once, as a GAN does.
+    than once, as a GAN does. It returns False where a batch is accumulated in parts and the step is yet to come.
     """
 
     optimisers: dict[str, torch.optim.Optimizer]

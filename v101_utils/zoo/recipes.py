@@ -13,6 +13,7 @@ from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
 from v101_utils.nn import UNet
 from v101_utils.vae import VAE, Ensemble, VAETask
+from v101_utils.zoo import gan_recipes as gans
 
 BETAS, SHAPES_BETAS = (0.1, 100.0), (0.02, 10.0)  # the ranges that beta-conditioned networks are trained for
 FIXED_BETAS = (0.1, 1.0, 10.0)  # each has a network of its own, for comparison
@@ -33,9 +34,9 @@ class Recipe(NamedTuple):
     ema: float = 0.0  # the decay of the average whose weights are kept instead of the last ones; 0 is no average
 
 
-def fashion_batches(seed: int, device) -> Batches:
+def fashion_batches(seed: int, device, size: int = 128) -> Batches:
     found = fashion_mnist("train", device=device)
-    return Batches(found.images, found.labels, size=128, seed=seed)
+    return Batches(found.images, found.labels, size=size, seed=seed)
 
 
 def fashion_vae(betas=None) -> VAE:
@@ -134,6 +135,10 @@ RECIPES: dict[str, Recipe] = {
         "diffusion model of Fashion-MNIST, with labels or without", FASHION,
         fashion_ddpm, DiffusionTask, fashion_batches, {"ci": 10, "laptop": 18_000, "gpu": 60_000}, ddpm_fashion_figures,
         ema=0.9995,
+    ),
+    "dcgan-fashion": Recipe(
+        "DCGAN of Fashion-MNIST", FASHION, gans.dcgan, gans.dcgan_task, lambda seed, device: fashion_batches(seed, device, 64),
+        {"ci": 10, "laptop": 20_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
     ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(

@@ -1,0 +1,113 @@
+"""GANs here beside well-known scripts: quality for the same training seconds, and the time of a training step.
+
+    python benchmarks/gans.py [--only PART] [--seconds N] [--threads N]
+
+quality: the recipe of pytorch/examples' dcgan, on the networks of `dcgan-fashion`, is trained for as many seconds as each
+of the zoo's GANs was, by its card, and judged on the same features. Run it with as many threads as the cards say.
+steps: one training step of a DCGAN, and one of a WGAN-GP critic, in this project's loop and as the scripts have them, on
+the same networks and batch.
+"""
+
+import argparse
+import time
+
+import torch
+from diffusion import median_seconds
+from gan_peers import pytorch_examples_dcgan, pytorch_gan_wgan_gp
+
+from v101_utils import runtime, zoo
+from v101_utils.data import Batches, fashion_mnist, to_unit
+from v101_utils.gans import AdversarialTask, Discriminator, Generator, GradientPenalty
+from v101_utils.training import fit
+from v101_utils.zoo.gan_recipes import class_shares
+from v101_utils.zoo.recipes import fashion_frechet, label_accuracy, recipe
+
+BATCH, COUNT = 64, 2000
+OURS = ("dcgan-fashion", "cgan-fashion")
+
+
+def train_peer(moments: list[float], judge) -> dict[float, float]:
+    """The Frechet distance of pytorch/examples' recipe after each of `moments`, in seconds of training."""
+    torch.manual_seed(0)
+    generator, discriminator = recipe("dcgan-fashion").build(), Discriminator(width=32)
+    batches, step = Batches(fashion_mnist("train").images, size=BATCH), pytorch_examples_dcgan(generator, discriminator)
+    spent, number, found = 0.0, 0, {}
+    for moment in sorted(moments):
+        while spent < moment:
+            start = time.perf_counter()
+            step(batches(number)[0])
+            spent, number = spent + time.perf_counter() - start, number + 1
+        with torch.no_grad():  # as the script draws: in training mode
+            images = torch.cat([generator(torch.randn(250, generator.latent_dim)) for _ in range(COUNT // 250)])
+        found[moment] = judge(to_unit(images))
+        print(f"pytorch/examples dcgan, {number} steps, {spent:.0f} s: Frechet {found[moment]:.1f}, smallest share of a class "
+              f"{class_shares(images).min():.3f}", flush=True)  # fmt: skip
+    return found
+
+
+def quality(seconds: float | None) -> None:
+    judge, cards = fashion_frechet(), {name: zoo.card(name) for name in OURS}
+    theirs = train_peer([seconds or card["seconds"] for card in cards.values()], judge)
+    for name, card in cards.items():
+        images = zoo.load(name).sample(COUNT, seed=0)
+        ours, peer = judge(to_unit(images)), theirs[seconds or card["seconds"]]
+        right = f", labels right {label_accuracy(images, torch.arange(COUNT) % 10):.3f}" if "cgan" in name else ""
+        print(f"{name}, {card['steps']} steps, {card['seconds']} s on {card['machine']}: Frechet {ours:.1f}, smallest share of a "
+              f"class {class_shares(images).min():.3f}{right}; ratio to the peer {ours / peer:.2f} (at most 0.5 is asked)", flush=True)
+
+
+class CriticAlone(AdversarialTask):
+    """The critic's step of an adversarial task, and no other."""
+
+    def training_step(self, batch, minimise):
+        with torch.no_grad():
+            fake = self.generate(len(batch[0]))
+        return self.discriminator_step(batch[0], fake, None, minimise)
+
+
+def pairs(size: int, channels: int, norm: str):
+    """The same initial pair, twice: for the peer and for this project."""
+    def pair():
+        torch.manual_seed(0)
+        return Generator(channels, size, 100, 64), Discriminator(channels, size, 64, norm=norm)
+
+    return pair(), pair()
+
+
+def steps(few: int = 2) -> None:
+    for size, channels in ((28, 1), (64, 3)):
+        images = torch.randn(BATCH, channels, size, size).clamp(-1, 1)
+        for name, norm, peer, task, options, asked in (
+            ("DCGAN step", "batch", pytorch_examples_dcgan, AdversarialTask, {}, 2.0),
+            ("WGAN-GP critic step", "layer", pytorch_gan_wgan_gp, CriticAlone,
+             {"objective_": "wasserstein", "constraint": GradientPenalty(10.0)}, 1.5),
+        ):  # fmt: skip
+            theirs, ours = pairs(size, channels, norm)
+            step, made = peer(*theirs), task(*ours, **options)
+            plan = runtime.fastest(made, (images,))
+            training = fit(made, lambda _: (images,), 10**9, plan=plan, progress=False)
+            runs = {
+                "theirs": lambda: [step(images) for _ in range(few)],
+                "ours": lambda: [next(training) for _ in range(few)],
+            }
+            seconds = median_seconds(runs)
+            print(f"{name}, {size}x{size}x{channels}, batch {BATCH}: theirs {seconds['theirs'] / few:.3f} s, ours "
+                  f"{seconds['ours'] / few:.3f} s ({plan.precision}, channels_last {plan.channels_last}); "
+                  f"{seconds['theirs'] / seconds['ours']:.2f} times as fast (at least {asked:g} is asked)", flush=True)  # fmt: skip
+
+
+def main(only: str | None, seconds: float | None, threads: int | None) -> None:
+    if threads:
+        torch.set_num_threads(threads)
+    runtime.set_up(seed=0)
+    for name, part in {"steps": steps, "quality": lambda: quality(seconds)}.items():
+        if only in (None, name):
+            part()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--only", choices=["steps", "quality"])
+    arguments.add_argument("--seconds", type=float, help="of the peer's training, instead of those on the cards")
+    arguments.add_argument("--threads", type=int)
+    main(**vars(arguments.parse_args()))
