@@ -1,10 +1,9 @@
 """Diffusion here beside its peers: quality for time, training speed on one network, sampling speed, a slider's move.
 
-    python benchmarks/diffusion.py [--seconds 600] [--count 2000] [--only PART] [--out FOLDER] [--threads N] [--of NAME ...]
+    python benchmarks/diffusion.py [--seconds 600] [--count 2000] [--only PART] [--out FOLDER] [--threads N]
 
 quality: each is trained from nothing for --seconds, and draws --count images at 50 steps, which one classifier's features
-judge. All train first, and draw then. With --out, one that is there with the same settings is not run again, and
---of runs some alone: so each may be given a core of its own (`taskset -c 0 ... --threads 1`). throughput: diffusers' network, trained by its example's loop and by this project's. sampling, slider: seconds.
+judge. throughput: diffusers' network, trained by its example's loop and by this project's. sampling, slider: seconds.
 """
 
 import argparse
@@ -32,8 +31,6 @@ from v101_utils.view.pictures import grid
 from v101_utils.zoo.recipes import fashion_frechet, recipe
 
 BATCH, DRAWN = 128, 250  # images in a batch that trains, and in one that is drawn
-OURS = {"unguided": {}, "null label": {"labels": "none"}, "guidance 2": {"guidance": 2.0}}  # ways of drawing
-UNGUIDED = "ours, unguided"  # a fair mix of labels, as the data are
 
 
 class Clock:
@@ -69,9 +66,7 @@ def fresh_plan(task, batch) -> runtime.Plan:
         return runtime.fastest(task, batch, cache=Path(folder) / "plans.json")
 
 
-def train_ours(seconds: float) -> tuple[Denoiser, dict]:
-    """This project's denoiser, trained for `seconds`, and the details of its training."""
-    clock = Clock(seconds)
+def train_ours(clock: Clock) -> tuple[Denoiser, str]:
     made = recipe("ddpm-fashion")
     torch.manual_seed(runtime.derive_seed(0, 1))
     model, batches = made.build(), made.batches(0, runtime.device())
@@ -83,8 +78,7 @@ def train_ours(seconds: float) -> tuple[Denoiser, dict]:
     ):  # fmt: skip
         if not clock.tick():
             break
-    chosen = f"{plan.precision}, channels_last {plan.channels_last}"
-    return ema.average, {"steps": clock.number, "seconds": round(clock.spent), "plan": chosen}
+    return ema.average, f"{plan.precision}, channels_last {plan.channels_last}"
 
 
 def batched(draw, count: int) -> torch.Tensor:
@@ -92,62 +86,58 @@ def batched(draw, count: int) -> torch.Tensor:
 
 
 class Record:
-    """What the quality part has found, printed at once and kept in FOLDER, a file and a picture for each."""
+    """What the quality part has found, printed at once and kept in FOLDER/diffusion.json, with a picture of each."""
 
     def __init__(self, out: Path | None, **settings):
-        self.out, self.settings, self.found = out, {"machine": runtime.machine(), **settings}, {}
-        for path in sorted(out.glob("*.json")) if out else []:
-            kept = json.loads(path.read_text())
-            if kept["settings"] == self.settings:
-                self.found[kept["name"]] = kept
+        self.out, self.found = out, {"machine": runtime.machine(), **settings}
 
-    def add(self, name: str, distance: float, images: torch.Tensor, **more) -> None:
+    def add(self, name: str, distance: float, images: torch.Tensor | None = None, **more) -> None:
         details = ", ".join(f"{key} {value}" for key, value in more.items())
         print(f"{name}: Frechet {distance:.2f}" + (f" ({details})" if details else ""), flush=True)
-        self.found[name] = {"name": name, "frechet": distance, **more, "settings": self.settings}
+        self.found[name] = {"frechet": distance, **more}
         if self.out:
-            path = self.out / f"{name.replace(' ', '-').replace(',', '')}.json"
-            with write_atomically(path) as partial:
-                partial.write_text(json.dumps(self.found[name], indent=1))
-            grid(to_signed(images[:60]), columns=10).save(path.with_suffix(".png"))
+            with write_atomically(self.out / "diffusion.json") as partial:
+                partial.write_text(json.dumps(self.found, indent=1))
+            if images is not None:
+                grid(to_signed(images[:60]), columns=10).save(self.out / f"{name.replace(' ', '-').replace(',', '')}.png")
 
 
-def train_peer(name: str, images: torch.Tensor, seconds: float):
-    """The peer, trained for `seconds`, and the details of its training."""
-    torch.manual_seed(0)
-    clock = Clock(seconds)
-    trained = PEERS[name]()
-    for _ in trained.training(DataLoader(images, BATCH, shuffle=True, drop_last=True), clock):
-        if not clock.tick():
-            break
-    return trained, {"steps": clock.number, "seconds": round(clock.spent)}
-
-
-def quality(seconds: float, count: int, out: Path | None, of: list[str]) -> None:
-    check_installed(*(name for name in of if name in PEERS))
-    frechet = fashion_frechet()
+def quality(seconds: float, count: int, out: Path | None) -> None:
+    check_installed(*PEERS)
+    train, test, frechet = fashion_mnist("train"), fashion_mnist("test"), fashion_frechet()
     record = Record(out, seconds=seconds, count=count, torch=torch.__version__)
-    missing = [name for name in of if (UNGUIDED if name == "ours" else name) not in record.found]
-    trained = {
-        name: train_ours(seconds) if name == "ours" else train_peer(name, fashion_mnist("train").images, seconds)
-        for name in missing}  # fmt: skip
-    for name, (model, details) in trained.items():
-        print(f"{name}: trained, {details}", flush=True)
-    for name, (model, details) in trained.items():
-        draws = {name: lambda: batched(model.draw, count)} if name in PEERS else {
-            f"ours, {how}": lambda options=options: to_unit(model.sample(count, **options)).cpu() for how, options in OURS.items()}
-        for title, draw in draws.items():
-            start = time.perf_counter()
-            images = draw()
-            spent = round((time.perf_counter() - start) / count, 4)
-            record.add(title, frechet(images), images, **details, seconds_an_image=spent)
-    real = to_unit(fashion_mnist("test").images[:count])
-    print(f"{count} real test images: Frechet {frechet(real):.2f}", flush=True)
-    found = {name: row["frechet"] for name, row in record.found.items()}
-    if UNGUIDED in found and set(PEERS) <= set(found):
-        best = min(PEERS, key=found.get)
-        print(f"ratio of Frechet distances, ours unguided to that of the best peer ({best}): "
-              f"1/{found[best] / found[UNGUIDED]:.1f} (at most 1/12 is asked)", flush=True)  # fmt: skip
+    record.add(f"{count} real test images", frechet(to_unit(test.images[:count])))
+    ours = judge_ours(record, frechet, seconds, count)
+    theirs = {}
+    for name, peer in PEERS.items():
+        torch.manual_seed(0)
+        clock = Clock(seconds)
+        trained = peer()
+        for _ in trained.training(DataLoader(train.images, BATCH, shuffle=True, drop_last=True), clock):
+            if not clock.tick():
+                break
+        spent, start = clock.spent, time.perf_counter()
+        images = batched(trained.draw, count)
+        theirs[name] = frechet(images)
+        record.add(name, theirs[name], images, steps=clock.number, seconds=round(spent),
+                   seconds_an_image=round((time.perf_counter() - start) / count, 4))  # fmt: skip
+    best = min(theirs, key=theirs.get)
+    print(f"ratio of Frechet distances, ours unguided to that of the best peer ({best}): 1/{theirs[best] / ours:.1f} "
+          "(at most 1/12 is asked)", flush=True)  # fmt: skip
+
+
+def judge_ours(record: Record, frechet, seconds: float, count: int) -> float:
+    """Trains ours and adds it to the record: with a fair mix of labels, with none, and guided. Returns the first."""
+    clock = Clock(seconds)
+    model, plan = train_ours(clock)
+    spent, distances = clock.spent, []
+    for name, how in {"unguided": {}, "null label": {"labels": "none"}, "guidance 2": {"guidance": 2.0}}.items():
+        start = time.perf_counter()
+        images = to_unit(model.sample(count, **how)).cpu()
+        distances.append(frechet(images))
+        record.add(f"ours, {name}", distances[-1], images, steps=clock.number, seconds=round(spent), plan=plan,
+                   seconds_an_image=round((time.perf_counter() - start) / count, 4))  # fmt: skip
+    return distances[0]
 
 
 def median_seconds(runs: dict, rounds: int = 5) -> dict[str, float]:
@@ -213,13 +203,13 @@ def slider(moves: int = 5) -> None:
     print(f"the guidance slider: {seconds:.2f} s a move (under 0.8 is asked)", flush=True)
 
 
-def main(seconds: float, count: int, only: str | None, out: Path | None, threads: int | None, of: list[str]) -> None:
+def main(seconds: float, count: int, only: str | None, out: Path | None, threads: int | None) -> None:
     if threads:
         torch.set_num_threads(threads)
     if out:
         out.mkdir(parents=True, exist_ok=True)
     runtime.set_up(seed=0)
-    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "quality": lambda: quality(seconds, count, out, of)}
+    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "quality": lambda: quality(seconds, count, out)}
     for name, part in parts.items():
         if only in (None, name):
             part()
@@ -232,6 +222,4 @@ if __name__ == "__main__":
     arguments.add_argument("--only", choices=["quality", "throughput", "sampling", "slider"])
     arguments.add_argument("--out", type=Path, help="a folder for the figures of the quality part, and its pictures")
     arguments.add_argument("--threads", type=int)
-    arguments.add_argument("--of", nargs="+", default=["ours", *PEERS], choices=["ours", *PEERS], metavar="NAME",
-                           help="the quality part for these alone: ours, " + ", ".join(PEERS))  # fmt: skip
     main(**vars(arguments.parse_args()))

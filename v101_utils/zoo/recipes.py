@@ -140,6 +140,11 @@ RECIPES: dict[str, Recipe] = {
         "DCGAN of Fashion-MNIST", FASHION, gans.dcgan, gans.dcgan_task, lambda seed, device: fashion_batches(seed, device, 64),
         {"ci": 10, "laptop": 20_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
     ),
+    "cgan-fashion": Recipe(
+        "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.cgan_task,
+        lambda seed, device: fashion_batches(seed, device, 64), {"ci": 10, "laptop": 6000, "gpu": 60_000},
+        gans.gan_fashion_figures, ema=0.999,
+    ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(
         "VAE of drawn shapes for every beta from 0.02 to 10", SHAPES,
