@@ -1,0 +1,662 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Conditional GAN
+#
+# Ask a GAN for a kind of clothes and get it in one stroke, mix two kinds by a slider, and see why the discriminator, not the generator, decides whether
+# a label is obeyed.
+#
+# <!-- Colab badge: stamped once the repository's address is set -->
+#
+# This chapter builds on chapters 01 (the game, and its best discriminator) and 02 (DCGAN: the pair of networks); R1, the constraint that we train with, is from chapter 01.
+# How long it takes stands in the README's table.
+
+# %% tags=["setup"]
+# Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
+import importlib.util, os, subprocess, sys
+SOURCE = ""
+if importlib.util.find_spec("v101_utils") is None:
+    address = os.environ.get("V101_SOURCE") or SOURCE
+    if not address:
+        raise RuntimeError('Vision-101 is not installed. Say where it comes from, os.environ["V101_SOURCE"] = '
+                           '"git+https://HOST/OWNER/REPO" or a folder with a copy of it, and run this cell again.')
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", address], check=True)
+    importlib.invalidate_caches()
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch.nn import functional as F
+
+from v101_utils import runtime, zoo
+from v101_utils.data import CLASSES, Batches, fashion_mnist, to_unit
+from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator
+from v101_utils.metrics.divergences import jensen_shannon
+from v101_utils.metrics.labelled import class_diversity, confusion
+from v101_utils.training import Ema, fit
+from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view.tables import tables
+
+runtime.set_up(seed=0)
+use_style()
+here = runtime.device()
+
+# %% [markdown]
+# ## The picture first
+#
+# A network that ships with this project. Each **column** is a class that we asked for; each **row** is one latent, one vector $z$ of 64 normal numbers, used ten times. So go along a row to see what changes with
+# the class alone, and down a column to see what changes with the latent alone.
+
+# %%
+model, card = zoo.load("cgan-fashion", device=here), zoo.card("cgan-fashion")
+print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "on", card["date"], "seed", card["seed"])
+ten = torch.arange(10)
+
+
+def columns(generator, latents):
+    """Images (10 * N, 1, 28, 28) of latents (N, D): ten classes for each, one after another."""
+    return generator.draw(latents.repeat_interleave(10, 0), ten.repeat(len(latents)))
+
+
+grid(columns(model, model.latents(6, seed=1)), columns=10)
+
+# %% [markdown]
+# The columns are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot. The label says *what*; what is left for the latent is *how*: keep an eye on the shade along a row. We measure below how much of it is shared between classes.
+#
+# ## The idea
+#
+# The GAN of chapter 02 draws clothes, but nobody can say which. Give the generator a label $y$ beside its latent, $G(z,y)$, and it *could* draw the class that we ask for. Why would it? The only thing that a generator ever wants is a good score from the discriminator.
+# So the label has to be a matter of the score, and the discriminator must see it too: it is shown a picture **and** a label, $D(x,y)$, and asked whether this is a real picture *with its own label*, or a drawn one with the label it was drawn for.
+#
+# Now a perfect bag under the label "dress" is a bad fake. There were no bags among the real pictures with that label, and the discriminator will find out.
+#
+# ### The game
+#
+# Labels come from the data, $y\sim p(y)$; real pictures from $p(x\mid y)$; drawn ones, $G(z,y)$ with fresh $z$, have some distribution that we call $q(x\mid y)$. The game of chapter 01, played once for each label and averaged (Mirza and Osindero 2014):
+#
+# $$\min_G\max_D\ V(D,G)=\mathbb E_{y\sim p(y)}\Big[\ \mathbb E_{x\sim p(x\mid y)}\log D(x,y)+\mathbb E_{z}\log\big(1-D(G(z,y),y)\big)\ \Big].$$
+#
+# For a fixed generator the best discriminator is found point by point, as in chapter 01. At the pair $(x,y)$ the integrand is $p(y)\,\big[p(x\mid y)\log D+q(x\mid y)\log(1-D)\big]$, which is largest at
+#
+# $$D^*(x,y)=\frac{p(x\mid y)}{p(x\mid y)+q(x\mid y)},\qquad
+#   V(D^*,G)=-\log4+2\ \mathbb E_{y}\,\mathrm{JS}\big(p(\cdot\mid y)\ \|\ q(\cdot\mid y)\big).$$
+#
+# JS is the Jensen-Shannon divergence, never below 0, and 0 only for equal distributions. So the generator's best is $q(x\mid y)=p(x\mid y)$ **for every label** that ever comes up, where $D^*=\tfrac12$ everywhere and the game's value is $-\log 4$. Note that $p(y)$ has cancelled.
+# It does so because real and drawn pictures come with the same labels: the package hands the batch's own labels to the generator.
+#
+# ### Check: the best discriminator, and what a blind one would miss
+#
+# A world so small that it fits in a table: three labels (lines), and pictures that are one of four values (columns). The generator makes the worst mistake that leaves every picture perfect: it has the three labels **shuffled**.
+
+# %%
+p = torch.tensor([[0.70, 0.20, 0.05, 0.05], [0.10, 0.60, 0.20, 0.10], [0.05, 0.05, 0.30, 0.60]], dtype=torch.float64)  # p(x|y)
+q = p[[1, 2, 0]]  # q(x|y): each label draws what another should
+best = p / (p + q)
+tables({"p(x|y), data": p, "q(x|y), generator": q, "D*(x, y)": best}, list("1234"), list("abc"), "picture x", "label y", cell=0.5)
+plt.show()
+
+
+# %% [markdown]
+# The two left tables have the same lines in another order. $D^*$ is dark where a picture is more common in the data *under this label*. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
+# of $D$ until $V$ no longer grows.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def value(logits, p, q):
+    """V(D, G) for tables p(x|y), q(x|y) and D's logits (labels, pictures), labels being equally likely."""
+    return (p * F.logsigmoid(logits) + q * F.logsigmoid(-logits)).sum(1).mean()
+
+
+logits = torch.zeros_like(p, requires_grad=True)
+optimiser = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+
+def closure():
+    optimiser.zero_grad()
+    loss = -value(logits, p, q)
+    loss.backward()
+    return loss
+
+
+optimiser.step(closure)
+for found, formula in zip(logits.detach().sigmoid().tolist(), best.tolist()):
+    print("optimiser", *[f"{v:.3f}" for v in found], "  formula", *[f"{v:.3f}" for v in formula])
+
+
+# %% [markdown]
+# And the value of the game, for a generator that is right, for the one with shuffled labels, and for one that draws the same mixture whatever it is asked. Beside it is what a discriminator **without** the label would make of them: it sees only
+# the marginal, $p(x)=\sum_y p(y)\,p(x\mid y)$.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def js(p, q):
+    return jensen_shannon(p.log().flatten(), q.log().flatten(), 1.0).item()  # spacing 1: sums instead of integrals
+
+
+for name, q in {"right": p, "labels shuffled": p[[1, 2, 0]], "label ignored": p.mean(0).expand(3, 4)}.items():
+    joint, marginal, V = js(p / 3, q / 3), js(p.mean(0), q.mean(0)), value((p / q).log(), p, q).item()
+    print(f"{name:16} V(D*, G) {V:.4f} = -log 4 + 2 · {joint:.4f} = {2 * joint - math.log(4):.4f}   "
+          f"without labels: JS {marginal:.4f}")
+
+# %% [markdown]
+# The last column is the whole lesson: to a discriminator without labels all three are **perfect**. It gives no gradient towards obedience, since there is nothing to be gained. (The middle number is also the JS between the *joint* distributions of pairs $(x,y)$: with equal
+# label frequencies, averaging over labels and comparing pairs are the same.)
+#
+# ## How the label enters the generator
+#
+# A label is a name, and a network wants numbers. Writing it as one number, 0 to 9, would say that a sneaker (7) lies between a shirt (6) and a bag (8). So each class gets a row of numbers of its own, learned like any weight: an **embedding**. Looking up row $y$ of a table $E$ is
+# the same as multiplying the one-hot vector of $y$ with $E$:
+#
+# $$e_y=\mathrm{onehot}(y)^\top E,\qquad\text{and for shares } s_1,\dots,s_K:\quad e=\sum_k s_k\,e_k.$$
+#
+# The second form asks for what is no class at all: half a trouser and half a bag. The package's generator takes either.
+
+# %%
+source(Generator.embedding)
+
+# %% [markdown]
+# The generator then puts embedding and latent side by side and goes on as in chapter 02: **concatenation**.
+
+# %%
+source(Generator.forward)
+
+# %% [markdown]
+# ### Check: lookup, product, and what concatenation is
+#
+# The first layer is linear. So concatenation is the same as a layer for $z$ alone plus a row that depends on the class alone: with $W=[A\ B]$,
+#
+# $$W\begin{bmatrix}z\\e_y\end{bmatrix}=A\,z+B\,e_y .$$
+#
+# The label **shifts** the first layer's result. All that it can do beyond that it must do by way of the nonlinear layers behind.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(0)
+little = Generator(width=8, classes=10).double()
+z, y = torch.randn(4, 64, dtype=torch.float64), torch.tensor([3, 8, 8, 0])
+by_lookup, by_product = little.embed(y), F.one_hot(y, 10).double() @ little.embed.weight
+print("one-hot times table equals lookup:", torch.allclose(by_product, by_lookup))
+half = (F.one_hot(torch.tensor([1]), 10).double() + F.one_hot(torch.tensor([8]), 10).double()) / 2
+print("half and half is the midpoint:    ", torch.allclose(half @ little.embed.weight, little.embed.weight[[1, 8]].mean(0)))
+W = little.layers[0].weight.flatten(1)  # (2 * 64, outputs): rows for z, then rows for the embedding
+first = little.layers[0](torch.cat([z, by_lookup], 1)[:, :, None, None]).flatten(1)
+print("first layer is A z + B e:         ", torch.allclose(first, z @ W[:64] + by_lookup @ W[64:]))
+
+# %% [markdown]
+# ## How the label enters the discriminator
+#
+# **Concatenation** (Mirza and Osindero 2014). For pictures: an embedding of as many numbers as there are pixels is painted beside the image, as one more channel. The network has to find out by itself what the two have to do with each other.
+#
+# **Projection** (Miyato and Koyama 2018). Start from what the *best* discriminator looks like. Its logit is a log ratio, and a ratio of pairs splits in two:
+#
+# $$\log\frac{D^*}{1-D^*}=\log\frac{p(x,y)}{q(x,y)}=\underbrace{\log\frac{p(y\mid x)}{q(y\mid x)}}_{\text{does it fit the label?}}+\underbrace{\log\frac{p(x)}{q(x)}}_{\text{is it clothes at all?}}$$
+#
+# What shape does the first part have? Say that "which class is this?" can be told by a softmax on some features $\phi(x)$, as every classifier does, for real and drawn pictures with different weights:
+# $p(y\mid x)=\exp(v_y^{p}\cdot\phi(x))/Z^p(x)$, and $q$ likewise, $Z$ being the sums that make each add up to 1. Then
+#
+# $$\log\frac{p(y\mid x)}{q(y\mid x)}=\underbrace{(v^p_y-v^q_y)}_{v_y}\cdot\,\phi(x)\ -\ \log\frac{Z^p(x)}{Z^q(x)} .$$
+#
+# Only the first term knows the label, and it is an **inner product** of a row for $y$ with features of $x$. Everything else depends on $x$ alone: one number, for which there is the discriminator's usual output $\psi$. Together,
+#
+# $$f(x,y)=v_y\cdot\phi(x)+\psi(\phi(x)).$$
+#
+# An embedding $v_y$, one product, one sum. The features do not know the label; the last step does. Both ways stand in the package:
+
+# %%
+source(Discriminator.forward)
+
+# %% [markdown]
+# ### Check: the projection form is exact for log-linear classes
+#
+# Eight pictures with three random features each, six labels, random weights. From them the tables of $p$ and $q$, and from those the best logit for each pair. If the derivation is right, then what depends on the label, the logit less its mean over labels, is a product of
+# an 8×3 and a 3×6 matrix: it has three singular values and no more, and the features explain all of it. Below, the same for tables without any structure.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+draw = lambda seed, *shape: torch.randn(*shape, generator=runtime.generator(seed), dtype=torch.float64)
+features = draw(1, 8, 3)  # phi(x)
+
+
+def best_logit(class_logits_p, class_logits_q):  # (8, 6) each: log p(y|x) up to a constant of x, log q(y|x) likewise
+    log_p = class_logits_p.log_softmax(1) + draw(2, 8, 1).log_softmax(0)  # log p(x, y) = log p(y|x) + log p(x)
+    log_q = class_logits_q.log_softmax(1) + draw(3, 8, 1).log_softmax(0)
+    return log_p - log_q
+
+
+for name, logits in {
+    "log-linear": best_logit(features @ draw(4, 3, 6), features @ draw(5, 3, 6)),
+    "any tables": best_logit(draw(6, 8, 6), draw(7, 8, 6)),
+}.items():
+    of_label = logits - logits.mean(1, keepdim=True)
+    unexplained = of_label - features @ torch.linalg.lstsq(features, of_label).solution
+    print(f"{name}: singular values", *[f"{v:.3f}" for v in torch.linalg.svdvals(of_label)[:5]],
+          f"  left over {unexplained.norm() / of_label.norm():.3f}")
+
+# %% [markdown]
+# In the first line the projection form is not an approximation, it *is* the best discriminator. In the second it cannot be, with three features. A real network learns its features, many of them (here 3,136), such that classes become as good as linear in them. That is an assumption about the task, put into
+# the shape of the network; concatenation assumes nothing and has to learn it all.
+#
+# (There is a third way: let the discriminator also *guess* the class, and reward the generator for pictures that are guessed right: AC-GAN, Odena et al. 2017. It is a different game, and one that prefers pictures that are easy to tell over pictures that are true.)
+#
+# ## Training, live
+#
+# Both discriminators, each from the same start, against generators with the same start. Non-saturating loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
+# ten columns in the upper line, another in the lower one. And at some steps we ask a classifier, which is no part of the game: what share of the pictures is of the class that was asked for?
+
+# %%
+train, test = (fashion_mnist(part, source="shipped", device=here) for part in ("train", "test"))
+steps, short = runtime.pick(ci=(4, 4), laptop=(400, 250), gpu=(4000, 1500))
+early = {10, 20, 30, 40, 60, 80}
+probes = runtime.pick(ci={2, 4}, laptop=early | {*range(100, 401, 50)}, gpu=early | {*range(100, 4001, 100)})
+asked = torch.arange(runtime.pick(ci=20, laptop=400, gpu=1000)) % 10
+aligned = Batches(train.images, train.labels, size=64)
+
+
+def game(kind=Discriminator, task=AdversarialTask, **settings):
+    """A generator and a discriminator of that kind, both from the same seed, and the task to train them."""
+    torch.manual_seed(0)
+    generator, judge = Generator(width=32, classes=10), kind(width=32, norm="none", **settings)
+    return task(generator, judge, constraint=R1(0.3, every=4), rates=(1.5e-3, 1.5e-3), betas=(0.0, 0.99))
+
+
+# %%
+def play(task, steps, batches=aligned, look=()):
+    """Trains; the averaged generator, both losses by step, and the share of labels right at the `probes`."""
+    ema, losses, right = Ema(task.generator, 0.98), [], {}
+    for step in fit(task, batches, steps, ema=ema, progress=bool(look)):
+        losses.append([step.scalars[name] for name in ("discriminator", "generator")])
+        if step.number in probes:
+            right[step.number] = zoo.recipes.label_accuracy(ema.average.sample(len(asked)).cpu(), asked)
+        if step.number in look:
+            display(rows({f"step {step.number}": columns(ema.average, ema.average.latents(2, seed=3))}))
+    return ema.average, torch.tensor(losses), right
+
+
+# %%
+look = (steps // 8, steps // 4, steps // 2, steps)
+projection, losses_p, right_p = play(game(classes=10, condition="projection"), steps, look=look)
+
+# %%
+concatenation, losses_c, right_c = play(game(classes=10, condition="concatenation"), steps, look=look)
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(11, 3.2))
+for axes, i, name in ((panels[0], 0, "discriminator's loss"), (panels[1], 1, "generator's loss")):
+    smooth = {way: losses[:, i].unfold(0, min(20, steps), 1).mean(1) for way, losses in
+              (("projection", losses_p), ("concatenation", losses_c))}
+    curves(range(len(smooth["projection"])), smooth, "step", "mean of 20 steps", name, axes)
+panels[0].axhline(math.log(4), color="black", ls=":")
+lines = {"projection": right_p.values(), "concatenation": right_c.values()}
+curves(list(right_p), lines, "step", "share", "labels right", panels[2], marker=".")
+panels[2].axhline(0.1, color="black", ls=":")
+panels[2].set_ylim(0, 1)
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# The dotted line on the left is $\log 4$, the loss of a discriminator that cannot tell (a loss is what one minimises, so it is $-V$). On the right it is chance. **The class is learned first**: within some dozens of steps the classifier recognises most of what was asked for, at a time when the pictures
+# are no more than blurs of the right outline. After that the share hardly moves, though the pictures become a great deal better. So "labels right" says whether the label is obeyed, not whether the picture is good. For that we need two more measures, as in chapter 08.
+#
+# * The **Fréchet distance** from the training pictures (not comparable with the FID of papers).
+# * **Diversity**: how different are two pictures *of one class*, 1 minus the cosine of their features in the classifier, averaged over all pairs? A network that draws one perfect bag again and again obeys every label and has a diversity of 0.
+
+# %%
+judge = zoo.load("classifier-fashion", device=here)
+frechet = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=None, gpu=None))
+count = runtime.pick(ci=20, laptop=2000, gpu=2000)
+wanted = torch.arange(count) % 10
+
+
+@torch.no_grad()
+def measure(images):  # (count, 1, 28, 28), label i % 10 -> Fréchet distance, recognised classes (count,), diversity (10,)
+    features = torch.cat([judge.features(part.to(here)) for part in images.split(500)])
+    return frechet(to_unit(images.cpu())), judge.head(features).argmax(1).cpu(), class_diversity(features.cpu(), wanted)
+
+
+# %%
+by_class = [test.images[test.labels == c][: count // 10] for c in range(10)]
+real = measure(torch.stack(by_class, 1).flatten(0, 1))
+
+
+def report(name, measured):
+    """One line: Fréchet distance, share of labels right, and diversity as a part of that of real pictures."""
+    distance, found, diversity = measured
+    print(f"{name:20} Fréchet distance {distance:6.1f}, labels right {(found == wanted).float().mean():.3f}, "
+          f"diversity {diversity.mean() / real[2].mean():.2f}")
+
+
+report("real test pictures", real)
+report("projection", measure(projection.sample(count, seed=2)))
+report("concatenation", measure(concatenation.sample(count, seed=2)))
+
+# %%
+rows({name: columns(generator, generator.latents(3, seed=4))
+      for name, generator in {"projection": projection, "concatenation": concatenation}.items()}, label_width=120)
+
+# %% [markdown]
+# Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different? The numbers above say the same: the lines differ less in obedience than in diversity, and neither is near the Fréchet distance of real pictures after so few steps.
+# Now go back to the losses. The discriminator whose loss stays closer to the dotted line knows less, and its generator is pushed less. A sharp judge is not simply the better teacher: it can push all latents of a class to the one picture that it has nothing against. Which of the two ways ends better depends on data, size and patience; projection is the one that
+# most large class-conditional GANs came to use. One short training of each does not decide it, and another seed moves the numbers.
+#
+# ## The network that ships, measured
+#
+# It is of the projection kind, trained for many more steps. How far is it from the data as a whole, is each class obeyed, how various is each, and what is a class taken for where it is not recognised?
+
+# %%
+drawn = measure(model.sample(count, seed=5))
+confused = {name: confusion(found, wanted) for name, (_, found, _) in (("drawn", drawn), ("real", real))}
+report("drawn", drawn)
+for c, name in enumerate(CLASSES):
+    print(f"{name:10} labels right: drawn {confused['drawn'][c, c]:.2f}, real {confused['real'][c, c]:.2f}   "
+          f"diversity, real is 1: {drawn[2][c] / real[2][c]:.2f}")
+
+# %%
+tables(confused, CLASSES, CLASSES, "recognised as", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.005 else "")
+plt.show()
+
+
+# %% [markdown]
+# Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
+# So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
+#
+# ### What does the latent carry?
+#
+# Nobody told the generator what to do with $z$. If the first row of this chapter is no accident, the same latent gives the same *shade* in all classes, although no sneaker was ever compared with a dress. Measure it: two hundred latents, each drawn in all ten classes; the mean brightness of the garment's own pixels, and its width
+# in columns of pixels; and how these correlate between two classes that share their latents.
+
+# %%
+def shade(images):  # (N, 10, 28, 28) in [0, 1] -> (N, 10): mean brightness of the pixels that are not background
+    inside = images > 0.1
+    return (images * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)
+
+
+def width(images):  # -> (N, 10): columns of pixels that meet the garment
+    return (images.amax(2) > 0.2).float().sum(2)
+
+
+many = model.latents(runtime.pick(ci=20, laptop=200, gpu=1000), seed=6)
+shared = to_unit(columns(model, many)).cpu().view(-1, 10, 28, 28)
+correlations = {name: torch.corrcoef(measured_as(shared).T) for name, measured_as in (("shade", shade), ("width", width))}
+tables(correlations, CLASSES, CLASSES, "class", "class", number=lambda v: f"{100 * v:.0f}")
+plt.show()
+
+# %%
+for name, table in correlations.items():
+    apart = table[~torch.eye(10, dtype=torch.bool)]
+    print(f"{name}: correlation between classes, mean {apart.mean():.2f}, from {apart.min():.2f} to {apart.max():.2f}")
+print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
+
+# %% [markdown]
+# Compare each table with what chance would give. The shade is shared: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give the same direction a different meaning in each of them.
+# The width is shared less, and in some pairs of classes more than in others. It means something different in a trouser than in a shoe. Style and class are *not* independent in the data either (few sandals are wide and solid); the network finds out what it needs.
+#
+# ## Between two classes
+#
+# An embedding is a point, so there are points between two of them. Below, one latent for each strip, and shares from all of the one class to all of the other in equal steps. Under each strip, for comparison, is a *cross-fade*: the same shares of the two end **pictures**.
+
+# %%
+eye, ramp = torch.eye(10), torch.linspace(0, 1, 11)[:, None]
+strips = {}
+for a, b in ((3, 0), (7, 9), (1, 8)):
+    shares = torch.lerp(eye[a], eye[b], ramp)  # (11, 10)
+    between = model.draw(model.latents(1, seed=7).expand(11, -1), shares)
+    strips[f"{CLASSES[a]} –\n{CLASSES[b]}"] = between
+    strips[f"cross-fade {len(strips) // 2 + 1}"] = torch.lerp(between[:1], between[-1:], ramp[:, :, None, None].to(between))
+rows(strips, columns=11)
+
+# %% [markdown]
+# A cross-fade shows two ghosts on top of each other. A mixture of embeddings is drawn as one thing: look in the middle of each strip whether outlines *move* (a sleeve grows, a shaft rises) where in the cross-fade they only fade. For a pair that is alike, the way leads through clothes that could be real. From trouser to bag there is nothing real in between, and no picture in the training ever had a label half and half;
+# what the network draws there is its own invention, by the smoothness of its layers alone.
+#
+# ## The slider
+#
+# Sixteen latents. Choose two classes, and drag the **share** from one to the other; the bars are what the classifier takes the pictures for, on average. Then leave the share at the middle and drag **latents**: is it the same mixture for all?
+
+# %%
+from v101_utils.widgets.class_mix import ClassMixView, class_mix_sliders
+
+class_mix_sliders(ClassMixView(model, judge))
+
+# %% [markdown]
+# The same knob as strips: ten latents, five shares.
+
+# %%
+view, stops = ClassMixView(model, judge, count=10), (0.0, 0.25, 0.5, 0.75, 1.0)
+rows({f"{1 - s:.2f} dress\n{s:.2f} T-shirt": view.images(3, 0, s) for s in stops}, label_width=120)
+
+# %% [markdown]
+# And as curves: the classifier's mean probabilities along the way, for a pair that is alike and for one that is not.
+
+# %%
+crowd = ClassMixView(model, judge, count=runtime.pick(ci=20, laptop=200, gpu=1000))
+shares = torch.linspace(0, 1, runtime.pick(ci=3, laptop=21, gpu=41)).tolist()
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+for axes, (a, b) in zip(panels, ((3, 0), (1, 8))):
+    found = torch.stack([crowd.probabilities(crowd.images(a, b, s)) for s in shares])  # (shares, 10)
+    lines = {CLASSES[a]: found[:, a], CLASSES[b]: found[:, b], "any other": 1 - found[:, a] - found[:, b]}
+    curves(shares, lines, f"share of {CLASSES[b]}", "mean probability", f"{CLASSES[a]} to {CLASSES[b]}", axes)
+plt.show()
+
+
+# %% [markdown]
+# Straight lines would be a cross-fade of probabilities. What the network does is more of a switch: little happens for a while, and then much within a few steps of the slider. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong. And watch "any other": where it rises, the way from one class to the
+# other passes by a third.
+#
+# ## Beyond a class: guidance, and why it is not a GAN's
+#
+# Conditional GANs and **classifier-free guidance** are often told in one breath. They have the label in common and nothing else. Guidance (Ho and Salimans 2022; chapter 08) belongs to diffusion: one network gives *two predictions* of the noise at each noise level, with the label and without, and while sampling one goes
+# beyond the one, away from the other:
+#
+# $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
+#
+# Three things make that work, and a GAN has none of them. The difference is the gradient of a log probability, $\nabla\log p(y\mid x)$; a generator knows no probabilities. The prediction without a label was *trained*, by dropping labels; a generator was never asked for "anything". And a step too far is looked at again by
+# the following steps; a GAN draws in one stroke.
+#
+# Still, one can copy the *form*. Take shares beyond 1: $s$ times the class and $1-s$ times the mean of all ten, $\bar e$. At $s=2$ that is twice the class, less the mean:
+#
+# $$e=\bar e+s\,(e_y-\bar e),\qquad \bar e=\tfrac1{10}\sum_k e_k.$$
+
+# %%
+def beyond(s):  # -> shares (10, 10): line c is for class c; they sum to 1 for every s
+    return torch.lerp(torch.full((10, 10), 0.1), eye, s)
+
+
+rows({f"s = {s:g}": model.draw(model.latents(1, seed=8).expand(10, -1), beyond(s)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
+
+# %%
+scales = runtime.pick(ci=[1.0, 2.0], laptop=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0], gpu=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0])
+by_scale = [measure(model.draw(model.latents(count, seed=5), beyond(s)[wanted])) for s in scales]
+for s, found in zip(scales, by_scale):
+    report(f"s = {s:g}", found)
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
+rights = [(found == wanted).float().mean() for _, found, _ in by_scale]
+spreads = [diversity.mean() / real[2].mean() for _, _, diversity in by_scale]
+curves(scales, {"": [distance for distance, *_ in by_scale]}, "s", "Fréchet distance", "", panels[0], marker="o")
+curves(scales, {"labels right": rights, "diversity, real is 1": spreads}, "s", "", "", panels[1], marker="o")
+panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
+plt.show()
+
+
+# %% [markdown]
+# At $s=1$ is the network as it was trained, and there the Fréchet distance should be lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained. On its **right**, the diversity falls with each step as it does under guidance. But compare what
+# is bought with it: under guidance the labels right *rise* with the scale. Here, look whether they rise at all. Larger numbers into the first layer mean stronger contrast and saturated pixels, and the latent's part, $A\,z$, is drowned by the label's.
+#
+# A GAN has a knob of its own for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. It is called truncation, and chapter 05 turns it.
+#
+# ## Common mistakes
+#
+# Three short trainings, each with one thing wrong, beside the right one after as many steps.
+
+# %%
+class Blind(Discriminator):
+    """Wrong: a discriminator that is given labels and drops them."""
+
+    def forward(self, images, labels=None):
+        return super().forward(images)
+
+
+class OtherLabels(AdversarialTask):
+    """Wrong: drawn for one set of labels, then judged with another."""
+
+    def generate(self, count, labels):
+        return super().generate(count, labels[torch.randperm(count, device=labels.device)])
+
+
+# %%
+alone = Batches(train.images, size=64, seed=0), Batches(train.labels, size=64, seed=1)  # wrong: each shuffled by itself
+tries = {
+    "all right": (game(classes=10), aligned),
+    "1: D has no labels": (game(Blind), aligned),
+    "2: other labels": (game(task=OtherLabels, classes=10), aligned),
+    "3: data shuffled": (game(classes=10), lambda step: (*alone[0](step), *alone[1](step))),
+}
+wrong = {name: play(task, short, batches) for name, (task, batches) in tries.items()}
+for name, (generator, losses, right) in wrong.items():
+    report(name, measure(generator.sample(count, seed=2)))
+    print(f"{'':20} discriminator's loss, mean of the last 50 steps: {losses[-50:, 0].mean():.2f}")
+
+# %%
+rows({name: columns(generator, generator.latents(1, seed=3)) for name, (generator, *_) in wrong.items()}, label_width=160)
+
+# %%
+lines = {name: right.values() for name, (*_, right) in wrong.items()}
+curves(list(wrong["all right"][2]), lines, "step", "share", "labels right", marker=".")
+plt.axhline(0.1, color="black", ls=":")
+plt.ylim(0, 1)
+plt.legend(loc="center right", bbox_to_anchor=(1, 0.58))
+plt.show()
+
+# %% [markdown]
+# ### Common mistake 1: labels for the generator, none for the discriminator
+#
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the columns may well differ, since a label is as good as any other random number for making pictures different. It has become a second latent. Whether a column shows what it is called is luck: the share of right labels may be near 0 or far above a tenth, depending on which label fell to which kind of clothes, and it goes nowhere in training.
+#
+# ### Common mistake 2: drawn for one label, judged with another
+#
+# For example where labels are drawn anew in the middle of a step, once for the generator and once for the discriminator. Now the drawn pairs have nothing to do with each other, whatever the generator does. To match the data it would have to guess a label that it is not told. So the discriminator can always win: its loss is by far the lowest of the four, and the generator, with nothing that it could do about it, is driven to whatever looks right under every label at once. This mistake shows in the losses, and in pictures that become *worse*.
+#
+# ### Common mistake 3: the data's own labels do not fit
+#
+# Pictures and labels from two loaders, each shuffled by itself, or a list that was sorted once more. The *data* then say that any label goes with any picture, and the generator learns just that. The discriminator's loss looks as healthy as in the right training, and the pictures are a mixture of all clothes. Only a look at the columns, or a count of right labels, shows that something is amiss. This is why `Batches` takes all tensors at once and moves their rows together:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+numbers = torch.arange(1000)
+together, (left, right) = Batches(numbers, numbers, size=64), (Batches(numbers, size=64, seed=s) for s in (0, 1))
+print("one Batches of both:", (together(3)[0] == together(3)[1]).float().mean().item())
+print("two, each shuffled: ", (left(3)[0] == right(3)[0]).float().mean().item())
+
+
+# %% [markdown]
+# ### Nearly a mistake: an embedding out of proportion
+#
+# Concatenation puts two things side by side that should be of one size. In the package the painted channel starts out with numbers from $\mathcal N(0,1)$, about the size of pixels. If it starts a hundred times smaller, the first layer hardly sees it.
+
+# %%
+def faint(**settings):
+    judge = Discriminator(classes=10, condition="concatenation", **settings)
+    torch.nn.init.normal_(judge.embed.weight, 0.0, 0.01)
+    return judge
+
+
+_, _, right_faint = play(game(faint), short)
+lines = {"N(0, 1)": [right_c[n] for n in right_faint], "N(0, 0.01²)": right_faint.values()}
+curves(list(right_faint), lines, "step", "share", "labels right, concatenation", marker=".")
+plt.show()
+
+# %% [markdown]
+# Near the left edge the label is all but ignored. But then the line rises and catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 have grown out of their faintness after some dozens of steps, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
+# look, and to start in proportion.
+#
+# ## Exercises
+#
+# Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
+#
+# **Exercise 1.** The best discriminator where the generator's labels have other frequencies than the data's: $D^*(x,y)$ from the tables $p(x\mid y)$ and $q(x\mid y)$, (labels, pictures) each, and the label frequencies $p(y)$ and $q(y)$.
+
+# %%
+from v101_utils.exercises import check
+
+
+def best_of(p, q, p_y, q_y):  # (L, X), (L, X), (L,), (L,) -> (L, X)
+    ...
+
+
+two = p, p[[1, 2, 0]]
+often = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64), torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+check(best_of, *two, *often, truth=lambda p, q, a, b: 1 / (1 + (b / a)[:, None] * q / p))
+
+
+# %% [markdown]
+# **Exercise 2.** The score of a projection discriminator, from features (B, F), the weights (F,) of a linear $\psi$ without bias, a table of embeddings (K, F), and labels (B,).
+
+# %%
+def projection_score(features, weights, table, labels):  # -> (B,)
+    ...
+
+
+given = draw(8, 5, 7), draw(9, 7), draw(10, 4, 7), torch.tensor([0, 3, 3, 1, 2])
+check(projection_score, *given, truth=lambda f, w, E, y: torch.einsum("bf,bf->b", f, E[y] + w))
+
+
+# %% [markdown]
+# **Exercise 3.** From a confusion table (K, K) as above, rows summing to 1, and the frequencies (K,) with which classes are asked for: of the pictures *recognised* as each class, what share was asked for as that class?
+
+# %%
+def asked_given_recognised(table, frequencies):  # (K, K), (K,) -> (K,)
+    ...
+
+
+example = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.3, 0.0, 0.7]]), torch.tensor([0.5, 0.25, 0.25])
+check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).sum(1, keepdim=True)).diagonal())
+
+
+# %% [markdown]
+# ## Summary
+#
+# * A conditional GAN plays the game of chapter 01 once for each label. Its rest is $q(x\mid y)=p(x\mid y)$ for every label, where the best discriminator is $\tfrac12$.
+# * The discriminator must see the label, the **same** label that the picture was drawn for, beside real pictures with their own. Without it the generator is free to ignore the label, and does.
+# * A label enters as an embedding. In the generator it is put beside the latent, which shifts the first layer. In the discriminator it is painted as a channel (concatenation) or multiplied with the features (projection, which is exact where classes are log-linear in them).
+# * Obedience, quality and diversity are three things. Measure all three: "labels right" alone is high long before the pictures are good.
+# * Embeddings can be mixed: points between two classes are between them in the picture, too. Points *beyond* a class are where the network was never trained. Guidance is another thing, and diffusion's.
+#
+# ## References
+#
+# * Goodfellow et al. *Generative Adversarial Nets.* NeurIPS 2014.
+# * Mirza, Osindero. *Conditional Generative Adversarial Nets.* arXiv 2014.
+# * Odena, Olah, Shlens. *Conditional Image Synthesis with Auxiliary Classifier GANs.* ICML 2017.
+# * Miyato, Koyama. *cGANs with Projection Discriminator.* ICLR 2018.
+# * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.
+# * Ho, Salimans. *Classifier-Free Diffusion Guidance.* NeurIPS 2021 workshop; arXiv 2022.
+#
+# ## Solutions
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+# NBVAL_CHECK_OUTPUT
+def best_of(p, q, p_y, q_y):
+    real, drawn = p_y[:, None] * p, q_y[:, None] * q
+    return real / (real + drawn)
+
+
+def projection_score(features, weights, table, labels):
+    return features @ weights + (table[labels] * features).sum(1)
+
+
+def asked_given_recognised(table, frequencies):
+    joint = frequencies[:, None] * table
+    return joint.diagonal() / joint.sum(0)
+
+
+check(best_of, *two, *often, truth=lambda p, q, a, b: 1 / (1 + (b / a)[:, None] * q / p))
+check(projection_score, *given, truth=lambda f, w, E, y: torch.einsum("bf,bf->b", f, E[y] + w))
+check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).sum(1, keepdim=True)).diagonal())
