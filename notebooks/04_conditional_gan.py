@@ -103,7 +103,6 @@ best = p / (p + q)
 tables({"p(x|y), data": p, "q(x|y), generator": q, "D*(x, y)": best}, list("1234"), list("abc"), "picture x", "label y", cell=0.5)
 plt.show()
 
-
 # %% [markdown]
 # The two left tables have the same lines in another order. $D^*$ is dark where a picture is more common in the data *under this label*. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
 # of $D$ until $V$ no longer grows.
@@ -129,7 +128,6 @@ def closure():
 optimiser.step(closure)
 for found, formula in zip(logits.detach().sigmoid().tolist(), best.tolist()):
     print("optimiser", *[f"{v:.3f}" for v in found], "  formula", *[f"{v:.3f}" for v in formula])
-
 
 # %% [markdown]
 # And the value of the game, for a generator that is right, for the one with shuffled labels, and for one that draws the same mixture whatever it is asked. Beside it is what a discriminator **without** the label would make of them: it sees only
@@ -342,9 +340,11 @@ rows({name: columns(generator, generator.latents(3, seed=4))
       for name, generator in {"projection": projection, "concatenation": concatenation}.items()}, label_width=120)
 
 # %% [markdown]
-# Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different? The numbers above say the same: the lines differ less in obedience than in diversity, and neither is near the Fréchet distance of real pictures after so few steps.
-# Now go back to the losses. The discriminator whose loss stays closer to the dotted line knows less, and its generator is pushed less. A sharp judge is not simply the better teacher: it can push all latents of a class to the one picture that it has nothing against. Which of the two ways ends better depends on data, size and patience; projection is the one that
-# most large class-conditional GANs came to use. One short training of each does not decide it, and another seed moves the numbers.
+# Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different in more than their shade? Read the diversity above beside it, and hold both against the pictures at the top of this chapter. A network that obeys its labels so early has
+# learned one outline for each class, and most of the training is still to come.
+#
+# The two losses should not be compared as marks: a discriminator whose loss stays near the dotted line knows little, one that pulls away from it has found something to tell real and drawn pictures apart, and its generator has more to repair. Which of the two ways ends better depends on data, size and patience; projection is the one that
+# most large class-conditional GANs came to use. One short training of each does not decide it, and another seed moves the numbers by more than you would like.
 #
 # ## The network that ships, measured
 #
@@ -361,7 +361,6 @@ for c, name in enumerate(CLASSES):
 # %%
 tables(confused, CLASSES, CLASSES, "recognised as", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.005 else "")
 plt.show()
-
 
 # %% [markdown]
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
@@ -385,7 +384,7 @@ def width(images):  # -> (N, 10): columns of pixels that meet the garment
 many = model.latents(runtime.pick(ci=20, laptop=200, gpu=1000), seed=6)
 shared = to_unit(columns(model, many)).cpu().view(-1, 10, 28, 28)
 correlations = {name: torch.corrcoef(measured_as(shared).T) for name, measured_as in (("shade", shade), ("width", width))}
-tables(correlations, CLASSES, CLASSES, "class", "class", number=lambda v: f"{100 * v:.0f}")
+tables(correlations, CLASSES, CLASSES, "class", "class", limits=(-1, 1), colours="RdBu", number=lambda v: f"{100 * v:.0f}")
 plt.show()
 
 # %%
@@ -395,8 +394,8 @@ for name, table in correlations.items():
 print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give. The shade is shared: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give the same direction a different meaning in each of them.
-# The width is shared less, and in some pairs of classes more than in others. It means something different in a trouser than in a shoe. Style and class are *not* independent in the data either (few sandals are wide and solid); the network finds out what it needs.
+# Compare each table with what chance would give. The **shade** is shared by all: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# The **width** is another matter: the classes fall into groups. Within the tops, trousers and dresses what makes one wide makes the others wide; shoes go with shoes; and between the two groups look at the sign. Width means nothing that a shoe and a dress could share, and the network found that out from the labels' pictures alone.
 #
 # ## Between two classes
 #
@@ -407,7 +406,7 @@ eye, ramp = torch.eye(10), torch.linspace(0, 1, 11)[:, None]
 strips = {}
 for a, b in ((3, 0), (7, 9), (1, 8)):
     shares = torch.lerp(eye[a], eye[b], ramp)  # (11, 10)
-    between = model.draw(model.latents(1, seed=7).expand(11, -1), shares)
+    between = model.draw(model.latents(1, seed=1).expand(11, -1), shares)
     strips[f"{CLASSES[a]} –\n{CLASSES[b]}"] = between
     strips[f"cross-fade {len(strips) // 2 + 1}"] = torch.lerp(between[:1], between[-1:], ramp[:, :, None, None].to(between))
 rows(strips, columns=11)
@@ -445,7 +444,6 @@ for axes, (a, b) in zip(panels, ((3, 0), (1, 8))):
     curves(shares, lines, f"share of {CLASSES[b]}", "mean probability", f"{CLASSES[a]} to {CLASSES[b]}", axes)
 plt.show()
 
-
 # %% [markdown]
 # Straight lines would be a cross-fade of probabilities. What the network does is more of a switch: little happens for a while, and then much within a few steps of the slider. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong. And watch "any other": where it rises, the way from one class to the
 # other passes by a third.
@@ -469,7 +467,7 @@ def beyond(s):  # -> shares (10, 10): line c is for class c; they sum to 1 for e
     return torch.lerp(torch.full((10, 10), 0.1), eye, s)
 
 
-rows({f"s = {s:g}": model.draw(model.latents(1, seed=8).expand(10, -1), beyond(s)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
+rows({f"s = {s:g}": model.draw(model.latents(1, seed=3).expand(10, -1), beyond(s)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
 
 # %%
 scales = runtime.pick(ci=[1.0, 2.0], laptop=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0], gpu=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0])
@@ -486,10 +484,9 @@ curves(scales, {"labels right": rights, "diversity, real is 1": spreads}, "s", "
 panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
-
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance should be lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained. On its **right**, the diversity falls with each step as it does under guidance. But compare what
-# is bought with it: under guidance the labels right *rise* with the scale. Here, look whether they rise at all. Larger numbers into the first layer mean stronger contrast and saturated pixels, and the latent's part, $A\,z$, is drowned by the label's.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, a grey lump. On its **right**, the diversity falls with each step as it does under guidance. But compare what
+# is bought with it. Under guidance the labels right *rise* with the scale; here nothing is gained, and with larger $s$ they are lost as well. Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's.
 #
 # A GAN has a knob of its own for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. It is called truncation, and chapter 05 turns it.
 #
@@ -539,7 +536,7 @@ plt.show()
 # %% [markdown]
 # ### Common mistake 1: labels for the generator, none for the discriminator
 #
-# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the columns may well differ, since a label is as good as any other random number for making pictures different. It has become a second latent. Whether a column shows what it is called is luck: the share of right labels may be near 0 or far above a tenth, depending on which label fell to which kind of clothes, and it goes nowhere in training.
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the columns may well differ, since a label is as good as any other random number for making pictures different. It has become a second latent. Whether a column shows what it is called is luck: the share of right labels may be near 0 or far above a tenth, depending on which label fell to which kind of clothes, and no step of the training works towards it.
 #
 # ### Common mistake 2: drawn for one label, judged with another
 #
@@ -547,7 +544,7 @@ plt.show()
 #
 # ### Common mistake 3: the data's own labels do not fit
 #
-# Pictures and labels from two loaders, each shuffled by itself, or a list that was sorted once more. The *data* then say that any label goes with any picture, and the generator learns just that. The discriminator's loss looks as healthy as in the right training, and the pictures are a mixture of all clothes. Only a look at the columns, or a count of right labels, shows that something is amiss. This is why `Batches` takes all tensors at once and moves their rows together:
+# Pictures and labels from two loaders, each shuffled by itself, or a list that was sorted once more. The *data* then say that any label goes with any picture, and the generator learns just that. The discriminator's loss looks as healthy as in the right training, and every column is the same mixture of all clothes. Only a look at the columns, or a count of right labels, shows that something is amiss. This is why `Batches` takes all tensors at once and moves their rows together:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -555,7 +552,6 @@ numbers = torch.arange(1000)
 together, (left, right) = Batches(numbers, numbers, size=64), (Batches(numbers, size=64, seed=s) for s in (0, 1))
 print("one Batches of both:", (together(3)[0] == together(3)[1]).float().mean().item())
 print("two, each shuffled: ", (left(3)[0] == right(3)[0]).float().mean().item())
-
 
 # %% [markdown]
 # ### Nearly a mistake: an embedding out of proportion
@@ -619,7 +615,6 @@ def asked_given_recognised(table, frequencies):  # (K, K), (K,) -> (K,)
 
 example = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.3, 0.0, 0.7]]), torch.tensor([0.5, 0.25, 0.25])
 check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).sum(1, keepdim=True)).diagonal())
-
 
 # %% [markdown]
 # ## Summary

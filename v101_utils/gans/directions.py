@@ -27,8 +27,8 @@ def factorise(matrix: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Ten
     Raises ValueError for a count that is not from 1 to latent_dim.
     """
     if matrix.ndim != 2 or not 1 <= count <= matrix.shape[1]:
-        raise ValueError(f"count {count}, matrix {tuple(matrix.shape)}: there should be from 1 to latent_dim directions of a matrix "
-                         "(features, latent_dim)")
+        raise ValueError(f"count {count}, matrix {tuple(matrix.shape)}: there should be from 1 to latent_dim directions "
+                         "of a matrix (features, latent_dim)")
     values, vectors = torch.linalg.eigh(matrix.double().T @ matrix.double())  # rising
     directions, values = vectors.T.flip(0)[:count], values.flip(0)[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))

@@ -100,7 +100,7 @@ class StyleGenerator(nn.Module, Growth):
         """ws (B, layers, latent_dim): w in every layer or, for a share `mixing` of the images, another's from some layer on."""
         other = self.mapping(torch.randn_like(w))
         used = 2 * self.stage()[0] + 2
-        cut = torch.randint(1, used, (len(w), 1), device=w.device) if used > 1 else used
+        cut = torch.randint(1, used, (len(w), 1), device=w.device)
         cut = torch.where(torch.rand(len(w), 1, device=w.device) < self.mixing, cut, used)  # (B, 1)
         return torch.where((torch.arange(len(self.layers), device=w.device) < cut)[:, :, None], w[:, None], other[:, None])
 
@@ -125,7 +125,7 @@ class StyleGenerator(nn.Module, Growth):
     def draw(self, ws: torch.Tensor, seed: int = 0, strength: float = 1.0) -> torch.Tensor:
         """Images (N, C, size, size) in [-1, 1] of w (N, latent_dim), or of ws (N, layers, latent_dim) with one w a layer.
 
-        The noise is a pure function of the seed and of an image's place; `strength` multiplies it.
+        The noise is a pure function of the seed and of how many images are drawn together; `strength` multiplies it.
         """
         ws = ws if ws.ndim == 3 else self.spread(ws)
         draw, parts = random_generator(seed, 1), []

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib import colormaps
 
 
 def tables(
@@ -25,7 +26,8 @@ def tables(
         axes.imshow(table.cpu().numpy(), vmin=low, vmax=high, cmap=colours)
         for i, line in enumerate(table.tolist()):
             for j, value in enumerate(line):
-                dark = (value - low) / (high - low) > 0.6
+                red, green, blue, _ = colormaps[colours]((value - low) / (high - low))
+                dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
                 axes.text(j, i, number(value), ha="center", va="center", fontsize=7, color="white" if dark else "black")
         axes.set(title=title, xlabel=xlabel)
         axes.grid(False)

@@ -25,7 +25,7 @@ class LatentWalkView:
         if not torch.allclose(directions.norm(dim=1), torch.ones(len(directions)), atol=1e-3):
             raise ValueError("directions should have length 1: divide each by its norm")
         if neighbours < 3 or neighbours % 2 == 0:
-            raise ValueError(f"neighbours {neighbours}: it should be odd and at least 3, so that the picture itself is in the middle")
+            raise ValueError(f"neighbours {neighbours}: it should be odd and at least 3, with the picture itself in the middle")
         self.directions, self.names = directions, [f"d{i + 1}" for i in range(len(directions))]
         self.places = torch.linspace(-REACH, REACH, neighbours)
 
@@ -33,7 +33,8 @@ class LatentWalkView:
         """(1, latent_dim): the latent with `d1=1.5` and so on; what is left out is 0. Raises ValueError for others than these."""
         unknown = [name for name in values if name not in self.names]
         if unknown or not all(-REACH <= value <= REACH for value in values.values()):
-            raise ValueError(f"values {values}: they should be some of {', '.join(self.names)}, each from {-REACH:g} to {REACH:g}")
+            known = ", ".join(self.names)
+            raise ValueError(f"values {values}: they should be some of {known}, each from {-REACH:g} to {REACH:g}")
         steps = torch.tensor([float(values.get(name, 0.0)) for name in self.names])
         return self.start + steps @ self.directions
 
@@ -51,7 +52,8 @@ class LatentWalkView:
 
     def strip(self) -> Image.Image:
         """What each slider does by itself: a row for each direction, the picture at 0 in the middle."""
-        return rows({name: self.along(name) for name in self.names}, len(self.places), zoom=64 / self.generator.shape[-1], label_width=40)
+        lines = {name: self.along(name) for name in self.names}
+        return rows(lines, len(self.places), zoom=64 / lines[self.names[0]].shape[-1], label_width=40)
 
 
 def walk_sliders(view: LatentWalkView) -> ipywidgets.VBox:
