@@ -2,7 +2,6 @@
 
 import io
 import math
-import time
 
 import numpy as np
 import pytest
@@ -183,12 +182,10 @@ def test_the_view_refuses_what_it_cannot_show(view):
             DistanceView(**wrong)
 
 
-def test_the_slider_draws_at_each_move_and_in_time(view):
+def test_the_slider_draws_at_each_move(view):
     box = distance_slider(view)
     slider, picture = box.children
     for value in (0.0, 3.5, 6.0):
-        start = time.perf_counter()
         slider.value = value
-        assert time.perf_counter() - start < 2  # half a second on an idle machine
         assert (pixels(Image.open(io.BytesIO(picture.value))) == pixels(view.render(value))).all()
     assert "v101-distance" in box._dom_classes and "v101-distance-picture" in picture._dom_classes
