@@ -59,7 +59,7 @@ here = runtime.device()
 
 # %%
 model, card = zoo.load("dcgan-fashion", device=here), zoo.card("dcgan-fashion")
-print(f"{card['parameters']:,} weights, {card['steps']:,} steps, {card['seconds']} seconds on {card['machine']}, seed {card['seed']}")
+print(f"{card['parameters']:,} weights, {card['steps']:,} steps, {card['seconds']} seconds on {card['machine']}")
 grid(model.sample(40, seed=7), columns=10)
 
 # %% [markdown]
@@ -69,7 +69,7 @@ grid(model.sample(40, seed=7), columns=10)
 # ## The idea
 #
 # Chapter 01's players were small networks for points in the plane. A picture needs networks that know what a picture is: neighbouring pixels belong together, and a sleeve is a sleeve wherever it is. For a *classifier* that is
-# old knowledge: convolutions. Until 2015 the same did not work for GANs; the game with convolutions ran away more often than not. Radford, Metz and Chintala tried architectures until they found a family that trained
+# old knowledge: convolutions. With GANs it had not worked well: attempts to scale them up with convolutions had failed, the authors of our paper report, their own among them. Radford, Metz and Chintala tried architectures until they found a family that trained
 # stably, and wrote down its rules (2016, section 3). The result is the **DCGAN**, the deep convolutional GAN. The rules:
 #
 # 1. No pooling: strided convolutions in the discriminator, *transposed* ones in the generator, so that both learn their own change of size.
@@ -248,7 +248,8 @@ for channels in (1024, 512, 256, 128, 64, 32):
 # NBVAL_CHECK_OUTPUT
 x = 1 + 2 * torch.randn(8, 3, 5, 5, generator=draw, dtype=torch.float64)  # (B, C, H, W)
 norm = nn.BatchNorm2d(3, dtype=torch.float64)
-nn.init.uniform_(norm.weight), nn.init.uniform_(norm.bias)
+for parameter in norm.parameters():
+    nn.init.uniform_(parameter)
 
 
 def by_hand(mean, var):  # two (C,)
@@ -265,7 +266,7 @@ alone = {mode: torch.allclose(norm.train(mode)(x)[:2], norm.train(mode)(x[:2])) 
 print(f"the same for two images in a batch of 2 as in one of 8: training {alone[True]}, evaluation {alone[False]}")
 
 # %% [markdown]
-# Why does the paper leave it out at two places? In the discriminator's first layer it would hide the images' own mean and contrast from the discriminator, the easiest marks of a fake; in the generator's output it would force every batch to the same mean and contrast. And note one more thing:
+# Why leave it out at two places? With it the samples oscillated, says the paper, and gives no reason. Here is one: in the discriminator's first layer it would hide the images' own mean and contrast from the discriminator, the easiest marks of a fake; in the generator's output it would force every batch to the same mean and contrast. And note one more thing:
 # in our discriminator a batch of real and a batch of fake images are normalised *each by itself*, as is usual. They come to it in two calls.
 #
 # ## The code that matters
@@ -350,7 +351,7 @@ class Watched(AdversarialTask):
 
 
 # %%
-steps = runtime.pick(ci=10, laptop=800, gpu=6000)
+steps = runtime.pick(ci=10, laptop=1200, gpu=6000)
 look, kept, history = [steps * part // 100 for part in (10, 20, 40, 60, 100)], {}, []
 torch.manual_seed(0)
 game = Watched(*pair(), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
@@ -371,14 +372,15 @@ def smooth(history, name, width=20):
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
-lines = {name: smooth(history, name) for name in ("discriminator", "generator")}
-curves(range(len(lines["generator"])), lines, "step", "loss, mean of 20 steps", "losses", left)
-curves(range(len(lines["generator"])), {name: smooth(history, name) for name in ("real", "fake")}, "step", "mean score", "scores", right)
+lines = {name: smooth(history, name) for name in ("discriminator", "generator", "real", "fake")}
+numbers = range(len(lines["real"]))
+curves(numbers, {name: lines[name] for name in ("discriminator", "generator")}, "step", "mean of 20 steps", "losses", left)
+curves(numbers, {name: lines[name] for name in ("real", "fake")}, "step", "mean of 20 steps", "mean scores", right)
 plt.show()
 
 # %% [markdown]
-# First there is grey, then dots, then blots of the size of clothes, then clothes. (The zoo's network had many times as many steps.) Compare average and last in the middle of the training: the last generator is wherever the game has just pushed it, the average is the centre about which it moves. At the end the two are
-# close, because the rates go to zero.
+# First there are grey clouds with a pattern of dots, then blots, then outlines: follow a single column to see when it becomes a thing, and which columns still have not at the end. (The zoo's network had many times as many steps.) Compare average and last early in the training: the last generator is wherever the game has just
+# pushed it, the average is the centre about which it moves, and has fewer dots. At the end the two are close, because the rates go to zero.
 #
 # Now look at the losses, and ask them when the pictures became good. They do not say.
 #
@@ -429,13 +431,14 @@ count = runtime.pick(ci=50, laptop=1000, gpu=2000)
 print(f"Fréchet distance of {count} real test pictures: {frechet(to_unit(test.images[:count].cpu())):.1f}")
 for step, (average, last, _) in kept.items():
     distances = [frechet(to_unit(network.sample(count, seed=1).cpu())) for network in (average, last)]
-    print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {smooth(history[:step], 'generator')[-1]:.2f}")
+    loss = smooth(history[:step], "generator")[-1]
+    print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {loss:.2f}")
 
 # %% [markdown]
 # Go down the **last column**: before the same, best judge, a later generator has a lower loss. That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
-# And the lower left half: early judges know nothing of late fakes, so what they say is of no use either way.
+# And the lower left half is nearly white: an early judge is fooled by every later generator, good or bad. (A cell is one moment; the curve above is smoothed.)
 #
-# The Fréchet distance (chapters 06 and 11: how far the generated pictures' features, those of an independent classifier, are from real ones; not comparable with the FID of papers) has a judge that stays the same. It falls while the generator's loss does not. So:
+# The Fréchet distance (chapters 06 and 11: how far the generated pictures' features, those of an independent classifier, are from real ones; not comparable with the FID of papers) has a judge that stays the same. Compare the lines: the loss falls most between the first two, where the discriminator loses its early lead; the average's distance falls most between the second and the third, where the loss hardly moves. So:
 #
 # * Do not stop a training, choose a network, or compare two trainings by these losses.
 # * Do watch them for **illness**, as one takes a temperature. The next section has a game that is ill.
@@ -482,8 +485,8 @@ drawn = {name: network.sample(count, seed=1).cpu() for name, (network, _) in pla
 for name, images in drawn.items():
     last = {key: smooth(played[name][1], key, 50)[-1] for key in ("discriminator", "generator", "accuracy")}
     shares = zoo.gan_recipes.class_shares(images)
-    print(f"{name:21} Fréchet distance {frechet(to_unit(images)):4.0f}   loss of D {last['discriminator']:.2f}, of G {last['generator']:.2f}   "
-          f"D right {last['accuracy']:.2f}   classes with at least 2% {int((shares >= 0.02).sum()):2}")
+    print(f"{name:21} Fréchet distance {frechet(to_unit(images)):4.0f}   loss of D {last['discriminator']:.2f}, of G "
+          f"{last['generator']:.2f}   D right {last['accuracy']:.2f}   classes with at least 2% {int((shares >= 0.02).sum()):2}")
 rows({name: images[:10] for name, images in drawn.items()}, label_width=170)
 
 # %% [markdown]
@@ -492,9 +495,9 @@ rows({name: images[:10] for name, images in drawn.items()}, label_width=170)
 # * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument.
 # * **First weights of 0.2**: salt and pepper, from a saturated tanh, and slow to learn, as we foresaw.
 # * **BatchNorm everywhere**: no black background. The generator's output has, over a batch, whatever mean and contrast its last normalisation has learnt, and a dark picture can only be dark *compared with the others in its batch*.
-# * **Pooling** takes longer for each step and makes blots with hard edges out of repeated pixels; by the distance it is no worse here. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
-# * **ReLU in the discriminator** changes little at this depth. A leak lets a gradient through every unit; two layers hardly need that.
-# * **No BatchNorm in the generator** is, here, no worse by the distance, if not better. With three layers signals do not die out, as the table of spreads has shown, and Adam makes up for small gradients. The rule is for deeper networks: try it at 64 pixels.
+# * **Pooling** takes two to three times as long for a step and makes blots with hard edges out of repeated pixels; by the distance it is no worse here. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
+# * **ReLU in the discriminator** changes little at this depth; if anything it is a little worse. A leak lets a gradient through every unit, and two layers hardly need that.
+# * **No BatchNorm in the generator** has the *lowest* distance of all. Its signals start weak, as the table of spreads has shown, but with three layers not too weak for Adam, whose steps do not depend on the size of a gradient. The rule is for deeper networks: try it at 64 pixels.
 # * **Fully connected** is even *ahead* by the distance at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.
 #
 # So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide at this size; the others hardly matter or only later. That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
@@ -513,15 +516,17 @@ for axes, (name, even) in zip(panels, panels_of.items()):
         axes.plot(line, color=colour, label=which)
     axes.axhline(even, color="black", ls=":")
     axes.set(title=name if name == "accuracy" else f"{name}'s loss", xlabel="step")
-panels[0].legend()
+panels[1].legend(loc="center right")
 plt.show()
 
 # %% [markdown]
 # What to look for:
 #
 # * The discriminator's loss goes **to zero** and its accuracy to 1: it is sure of everything. The generator then learns from a judge that answers every change with "no". Sometimes a game recovers from it, as a rule it does not. Remedies: beta1, a lower rate for the discriminator, or a constraint on it (chapter 03).
-# * It stays **at log 4** from the start: the discriminator learns nothing. Is its rate zero? Are real and fake batches exchanged, or the labels? Has it a sigmoid too many (mistake 1 below)?
-# * **Between the two**, with an accuracy between about 0.6 and 0.9, is a game that is being played. The curves are rugged, and the generator's loss *rises* as the discriminator gets better. That is healthy.
+# * It stays **at log 4** from the start: the discriminator learns nothing. Is its rate zero? Are real and fake batches exchanged? Is there a sigmoid too many (mistake 1 below, where it sticks a little lower)?
+# * **Between the two** is a game that is being played: rugged curves, an accuracy that rises and falls, a generator's loss that shoots up while the discriminator learns faster and then comes down again.
+#
+# Accuracy alone is no illness: look in the table above at the game without BatchNorm in the generator. Its discriminator is right nearly always, and its pictures are the best. What counts is whether the discriminator's *loss* still leaves a slope to climb: 0.3 does, 0.01 does not.
 #
 # ## The space of latents
 #
@@ -529,7 +534,7 @@ plt.show()
 #
 # ### Where latents live
 #
-# A latent has $d$ independent standard normal entries. So $\mathbb E|z|^2=d$, exactly; and its length hardly varies, with a standard deviation of about $1/\sqrt2$ *whatever $d$ is*:
+# A latent has $d$ independent standard normal entries. (The paper drew them uniformly from a cube; normal ones are usual today.) So $\mathbb E|z|^2=d$, exactly; and its length hardly varies, with a standard deviation of about $1/\sqrt2$ *whatever $d$ is*:
 #
 # $$\mathbb E|z|=\sqrt2\;\frac{\Gamma\bigl(\frac{d+1}2\bigr)}{\Gamma\bigl(\frac d2\bigr)}\approx\sqrt d,\qquad\operatorname{Std}|z|\approx\frac1{\sqrt2}.$$
 #
@@ -545,8 +550,8 @@ for d in (2, 16, 64, 512):
     z = torch.randn(10_000, d, generator=draw, dtype=torch.float64)
     length, exact = z.norm(dim=1), math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     middle = torch.lerp(z[::2], z[1::2], 0.5).norm(dim=1).mean()
-    print(f"d {d:3}: mean of |z|² / d {length.square().mean() / d:.2f}   |z| {length.mean():5.1f} (exact {exact:5.1f}) ± {length.std():.1f}   "
-          f"middle {middle:4.1f}   P(|z| ≤ √(d/2)) = {stats.chi2.cdf(d / 2, d):.0e}")
+    print(f"d {d:3}: mean of |z|² / d {length.square().mean() / d:.2f}   |z| {length.mean():5.1f} (exact {exact:5.1f}) ± "
+          f"{length.std():.1f}   middle {middle:4.1f}   P(|z| ≤ √(d/2)) = {stats.chi2.cdf(d / 2, d):.0e}")
 
 # %% [markdown]
 # In two dimensions the middle is as good a latent as any. In 64 or 512 it is like none.
@@ -569,8 +574,8 @@ for t in (0.0, 0.25, 0.5, 0.75, 1.0):
     formula = (math.sin((1 - t) * omega) * a + math.sin(t * omega) * b) / math.sin(omega)
     ours = slerp(a, b, t)
     turned = (a @ ours.T).clamp(-1, 1).acos().item() / omega
-    print(f"t = {t:.2f}: formula {torch.allclose(ours, formula)}   length {ours.norm():.3f} (straight {torch.lerp(a, b, t).norm():.3f})   "
-          f"share of the angle {turned + 0.0:.2f}")
+    print(f"t = {t:.2f}: formula {torch.allclose(ours, formula)}   length {ours.norm():.3f} "
+          f"(straight {torch.lerp(a, b, t).norm():.3f})   share of the angle {turned + 0.0:.2f}")
 
 # %%
 ends, places = (model.latents(8, seed=21), model.latents(8, seed=22)), torch.linspace(0, 1, 11).tolist()
@@ -591,21 +596,22 @@ middles = {"latents": a, "straight middles": torch.lerp(a, b, 0.5), "middles on 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 for name, z in middles.items():
     images = to_unit(model.draw(z)).cpu()
-    left.hist(z.norm(dim=1), bins=40, range=(3, 11), histtype="step", lw=1.5, label=name)
+    left.hist(z.norm(dim=1), bins=50, range=(0, 11), histtype="step", lw=1.5, label=name)
     right.barh(name, frechet(images), color="0.6")
-    print(f"{name:22} mean length {z.norm(dim=1).mean():.2f}   Fréchet distance {frechet(images):.1f}   contrast {images.std((1, 2, 3)).mean():.3f}")
+    print(f"{name:22} mean length {z.norm(dim=1).mean():.2f}   Fréchet distance {frechet(images):.1f}   "
+          f"contrast {images.std((1, 2, 3)).mean():.3f}")
 left.set(xlabel="length of z", ylabel="how many")
-left.legend(fontsize=8)
+left.legend(fontsize=8, loc="upper left")
 right.set(xlabel=f"Fréchet distance of {n:,} pictures")
 right.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Straight middles are worse as a *set*: less contrast, less variety. Middles on the sphere are as good as fresh latents, as they must be: for independent ends they *are* latents of the right distribution (up to their length).
+# Straight middles are worse as a *set*: less contrast, less variety. Middles on the sphere are as good as fresh latents, as they must be: for independent ends their directions are as evenly spread as those of fresh latents, and their lengths are right.
 #
 # ### Does it copy?
 #
-# The other suspicion is that the generator has stored training pictures. For each drawn picture we look for the nearest training picture, by the features of the independent classifier. To know what "near" means we do the same with test pictures, which cannot be copies, and with training pictures moved by one pixel, which are.
+# The other suspicion is that the generator has stored training pictures. For each drawn picture we look for the nearest training picture, by the features of the independent classifier. To know what "near" means we do the same with test pictures, which cannot be copies, and with two kinds of copies: training pictures with a little noise, and training pictures moved by one pixel.
 
 # %%
 judge = zoo.load("classifier-fashion", device=here)
@@ -617,7 +623,11 @@ def features(images):
     return torch.cat([judge.features(part) for part in images.split(500)])
 
 
-known, sets = features(stored), {"drawn": model.sample(some, seed=1), "test": test.images[:some], "moved copies": stored[:some].roll(1, 3)}
+copies = stored[:some]
+noise = 0.1 * torch.randn(copies.shape, generator=runtime.generator(13)).to(here)
+sets = {"drawn": model.sample(some, seed=1), "test": test.images[:some],
+        "noisy copies": copies + noise, "moved copies": copies.roll(1, 3)}
+known = features(stored)
 nearest = {name: torch.cdist(features(images), known).min(1) for name, images in sets.items()}
 for name, (distance, _) in nearest.items():
     print(f"{name:13} distance to the nearest: median {distance.median():5.2f}, a tenth below {distance.quantile(0.1):5.2f}")
@@ -626,8 +636,8 @@ rows({"drawn": sets["drawn"][:10], "its nearest": stored[nearest["drawn"].indice
       "the closest\nof all": sets["drawn"][order], "their nearest": stored[nearest["drawn"].indices[order]]}, label_width=110)
 
 # %% [markdown]
-# The upper pair of rows: ten samples, not chosen, and their nearest training pictures. The same kind of thing, mostly; not the same thing. The lower pair: the ten that are closest of all. These are plain things, trousers above all, of which there is hardly more than one kind. By the numbers, drawn pictures are *further* from the training set than
-# test pictures are: what this generator lacks is quality, not memory. Copying looks different: compare with the last line.
+# The upper pair of rows: ten samples, not chosen, and their nearest training pictures. The same kind of thing, mostly; not the same thing. The lower pair: the ten that are closest of all. These are plain things, trousers and sneakers above all, of which there is hardly more than one kind. By the numbers, drawn pictures are *further* from the training set than
+# test pictures are: what this generator lacks is quality, not memory. A copy with a little noise would show at once. But mind the last line: a copy moved by a single pixel would already be as far away as a test picture. The features notice a shift, and so this search finds exact copies alone. It can convict, not acquit.
 #
 # ### Is everything there?
 #
@@ -678,15 +688,16 @@ for k in (1, 3, 30):
     length = result.norm(dim=1).mean()
     images = model.draw(result if k <= 3 else result * (8 / result.norm(dim=1, keepdim=True)))
     shares = zoo.gan_recipes.class_shares(images)
-    print(f"means of {k:2}: length {length:4.1f} (formula {math.sqrt(3 / k * 64):4.1f}); the result is called a sandal in {shares[5]:.2f} "
-          f"of all cases, a boot in {shares[9]:.2f}, neither in {1 - (shares[5] + shares[9]).clamp(max=1):.2f}")
+    print(f"means of {k:2}: length {length:4.1f} (formula {math.sqrt(3 / k * 64):4.1f}); the result is called a sandal "
+          f"in {shares[5]:.2f} of all cases, a boot in {shares[9]:.2f}, neither "
+          f"in {1 - (shares[5] + shares[9]).clamp(max=1):.2f}")
     parts = {"boot": boot, "− sneaker": sneaker, "+ sandal": sandal}
     strips |= {f"{name}, {k}": model.draw(z[:10]) for name, z in parts.items()} | {f"= ?, {k}": images[:10]}
 rows(strips, label_width=120)
 
 # %% [markdown]
-# Four rows for each $k$; each column is a sum, read downwards. With single latents the result may be anything, trousers included. With three it is footwear nearly always. With thirty look at the heels: a strap above, a high heel below. It works. But be sober about it: the lengths show that much of the "instability"
-# of single latents is plain geometry; the three classes had to be chosen (others do less well: exercise your own); and the averages of one class hardly differ any more, so neither do the results.
+# Four rows for each $k$; each column is a sum, read downwards. With single latents the result may be anything, a shirt included. With three it is footwear in most columns. With thirty look at the heels: straps above, a high heel below. It works. But be sober about it: the lengths show that part of the "instability"
+# of single latents is plain geometry; the three classes had to be chosen (we tried others, *pullover − T-shirt + dress* among them, which did worse: try your own); and the averages of one class hardly differ any more, so neither do the results.
 #
 # ## The slider
 #
@@ -721,7 +732,10 @@ print("best of random directions, as a share of the first:", f"{(A @ random.T).n
 # Now for our generator: how far do *pictures* move, for one unit along each of the 64 directions?
 
 # %%
-first = lambda z: model.layers[:2](z[:, :, None, None])  # transposed convolution and BatchNorm
+def first(z):
+    return model.layers[:2](z[:, :, None, None])  # transposed convolution and BatchNorm
+
+
 directions, lengths = factorise(matrix_of(first, model.latent_dim, here).cpu(), 64)
 z = model.latents(runtime.pick(ci=10, laptop=200, gpu=500), seed=3)
 moved = [(model.draw(z + n / 2) - model.draw(z - n / 2)).square().mean().sqrt().item() for n in directions]
@@ -751,7 +765,7 @@ for seed in (5, 0):
 
 
 # %% [markdown]
-# The first direction goes from shoes to tops; the second from narrow things, trousers, to broad ones; the third knows of boots, the fourth of sleeves and brightness. And they do nearly the same in both strips, though they started from different pictures: the directions belong to the generator, not to the latent. They are not *factors*: each changes several things at once, and nothing in the training
+# The first direction goes from shoes to tops, the second from narrow things, trousers, to broad ones. They do so in both strips, though these start from different pictures: the directions belong to the generator, not to the latent. What the third and fourth do depends more on where one is (from high to flat, from light to dark?). They are not *factors*: each changes several things at once, and nothing in the training
 # asked for anything else. Chapter 05 has a generator that is built to do better. At the ends, latents are longer than they ever were in training, and pictures get simple and bright.
 #
 # ## Common mistakes
@@ -806,13 +820,15 @@ leaky, leaky_history = play(pair, task=Leaky)
 # %%
 wrong = {"all rules kept": played["all rules kept"], "sigmoid twice": (squashed, squashed_history),
          "images in [0, 1]": (unit, unit_history), "no zero_grad": (leaky, leaky_history)}
-shown = {name: network.sample(count, seed=1).cpu() for name, (network, _) in wrong.items()}
-for name, (_, history) in wrong.items():
+shown = {}
+for name, (network, history) in wrong.items():
+    shown[name] = network.sample(count, seed=1).cpu()
     last = {key: smooth(history, key, 50)[-1] for key in ("discriminator", "generator", "real", "fake")}
-    print(f"{name:17} Fréchet distance {frechet(to_unit(shown[name])):4.0f}   loss of D {last['discriminator']:.2f}, of G {last['generator']:.2f}   "
-          f"mean scores: real {last['real']:.2f}, fake {last['fake']:.2f}")
-shown["the same, rescaled"] = 2 * shown["images in [0, 1]"].clamp(0, 1) - 1
-print(f"images in [0, 1], rescaled: {frechet(to_unit(shown['the same, rescaled'])):.0f}; before, their lowest pixel is {shown['images in [0, 1]'].min():.2f}")
+    print(f"{name:17} Fréchet distance {frechet(to_unit(shown[name])):4.0f}   loss of D {last['discriminator']:.2f}, "
+          f"of G {last['generator']:.2f}   mean scores: real {last['real']:.2f}, fake {last['fake']:.2f}")
+shown["[0, 1], rescaled"] = 2 * shown["images in [0, 1]"].clamp(0, 1) - 1
+lowest = shown["images in [0, 1]"].min()
+print(f"[0, 1], rescaled: {frechet(to_unit(shown['[0, 1], rescaled'])):.0f}; before, their lowest pixel is {lowest:.2f}")
 rows({name: images[:10] for name, images in shown.items()}, label_width=150)
 
 # %% [markdown]
@@ -826,7 +842,7 @@ rows({name: images[:10] for name, images in shown.items()}, label_width=150)
 #
 # ### Common mistake 4: sampling in training mode
 #
-# `generator.eval()` is one call, and easily forgotten. Then BatchNorm normalises by the batch at hand, and a picture depends on its neighbours. Below, one latent; each column draws it in another batch of 8. In the third row its neighbours are near copies of itself: normalised among its like, its own character is what is subtracted.
+# `generator.eval()` is one call, and easily forgotten. Then BatchNorm normalises by the batch at hand, and a picture depends on its neighbours. Below, one latent; each column draws it in another batch of 8. In the third row its neighbours are near copies of itself: normalised among its like, part of what is its own is subtracted as if it were everybody's.
 
 # %%
 forgetful, z = deepcopy(model).train(), model.latents(1, seed=7)
