@@ -102,7 +102,7 @@ def run_all_cells(page) -> None:
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)  # until then cells are not run, silently
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-    page.wait_for_function(RUN_OR_BROKEN, timeout=300_000, polling=500)
+    page.wait_for_function(RUN_OR_BROKEN, timeout=900_000, polling=500)  # minutes on a busy machine
     assert errors(page) == [], errors(page)
 
 
@@ -137,5 +137,5 @@ def changed(picture):
     """What is done inside must change the picture (an img): waits until its pixels are others, and then are at rest."""
     page, before = picture.page, [picture.element_handle(), picture.evaluate(PIXELS)]
     yield
-    page.wait_for_function(f"([image, old]) => ({PIXELS})(image) !== old", arg=before)
+    page.wait_for_function(f"([image, old]) => ({PIXELS})(image) !== old", arg=before, timeout=120_000)
     page.wait_for_timeout(1000)  # a slider may send a value for each place on the way: wait for the last
