@@ -23,7 +23,7 @@ from v101_utils.zoo.gan_recipes import class_shares
 from v101_utils.zoo.recipes import fashion_frechet, label_accuracy, recipe
 
 BATCH, COUNT = 64, 2000
-OURS = ("dcgan-fashion", "cgan-fashion")
+OURS = ("dcgan-fashion", "wgangp-fashion", "cgan-fashion")
 
 
 def train_peer(moments: list[float], judge) -> dict[float, float]:

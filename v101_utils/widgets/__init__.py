@@ -1,6 +1,7 @@
 """Sliders: each a pure render function, values in and a picture out, in a thin ipywidgets shell."""
 
 from v101_utils.widgets.class_mix import ClassMixView, class_mix_sliders
+from v101_utils.widgets.critic import CriticView, critic_slider
 from v101_utils.widgets.diffusion import GuidanceView, NoiseView, StepsView, guidance_sliders, noise_slider, steps_sliders
 from v101_utils.widgets.gan_theory import DistanceView, distance_slider
 from v101_utils.widgets.latents import LatentWalkView, walk_sliders
@@ -8,7 +9,7 @@ from v101_utils.widgets.live import live
 from v101_utils.widgets.vae import BetaView, LatentView, vae_sliders
 
 __all__ = [
-    "BetaView", "ClassMixView", "DistanceView", "GuidanceView", "LatentView", "LatentWalkView", "NoiseView", "StepsView",
-    "class_mix_sliders", "distance_slider", "guidance_sliders", "live", "noise_slider", "steps_sliders", "vae_sliders",
+    "BetaView", "ClassMixView", "CriticView", "DistanceView", "GuidanceView", "LatentView", "LatentWalkView", "NoiseView", "StepsView",
+    "class_mix_sliders", "critic_slider", "distance_slider", "guidance_sliders", "live", "noise_slider", "steps_sliders", "vae_sliders",
     "walk_sliders",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from v101_utils.data import fashion_mnist, to_unit
-from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator
+from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator, GradientPenalty
 from v101_utils.training import Task
 
 
@@ -15,6 +15,12 @@ def dcgan(classes: int = 0) -> Generator:
 def dcgan_task(generator: nn.Module) -> Task:
     """The recipe of Radford et al. with larger steps, which the decay to zero allows."""
     return AdversarialTask(generator, Discriminator(width=32), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
+
+
+def wgangp_task(generator: nn.Module) -> Task:
+    """Two critic steps for each of the generator, a normalisation that looks at each image alone, and no momentum."""
+    critic = Discriminator(width=32, norm="layer")
+    return AdversarialTask(generator, critic, "wasserstein", GradientPenalty(10.0), critic_steps=2, rates=(1e-3, 1e-3), betas=(0.0, 0.9))
 
 
 def cgan_task(generator: nn.Module) -> Task:

@@ -1,0 +1,877 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · WGAN and WGAN-GP
+#
+# See the distance that a critic measures as mass carried over the plane, see what weight clipping does to the critic and what the gradient penalty mends, and then train
+# on clothes with a curve that, at last, says how good the pictures are.
+#
+# <!-- Colab badge: stamped once the repository's address is set -->
+#
+# This chapter builds on chapters 01 (the game, and why the Jensen-Shannon divergence has no slope to follow) and 02 (the two networks). How long it takes
+# stands in the README's table.
+
+# %% tags=["setup"]
+# Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
+import importlib.util, os, subprocess, sys
+SOURCE = ""
+if importlib.util.find_spec("v101_utils") is None:
+    address = os.environ.get("V101_SOURCE") or SOURCE
+    if not address:
+        raise RuntimeError('Vision-101 is not installed. Say where it comes from, os.environ["V101_SOURCE"] = '
+                           '"git+https://HOST/OWNER/REPO" or a folder with a copy of it, and run this cell again.')
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", address], check=True)
+    importlib.invalidate_caches()
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment, linprog
+from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr, wasserstein_distance
+from torch import nn
+
+from v101_utils import runtime, zoo
+from v101_utils.data import Batches, fashion_mnist, to_unit
+from v101_utils.data.ring import Ring
+from v101_utils.gans import (
+    AdversarialTask, Clip, Constraint, Discriminator, Generator, GradientPenalty, Objective, PointDiscriminator, image_gradients, objective,
+)
+from v101_utils.gans.points import mlp, ring_task, train_points
+from v101_utils.runtime import Plan
+from v101_utils.training import fit, warmup_cosine
+from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view.plane import arrows, lattice, points, surface
+
+runtime.set_up(seed=0)
+use_style()
+here = runtime.device()
+
+# %% [markdown]
+# ## The picture first
+#
+# The same generator as in chapter 02, trained against another opponent: a **critic**, which gives no verdict "real" or "fake", but a height. Forty latents, nobody chose among them.
+
+# %%
+model, card = zoo.load("wgangp-fashion", device=here), zoo.card("wgangp-fashion")
+print(f"{card['parameters']:,} weights, {card['steps']:,} steps, {card['seconds']} seconds on {card['machine']}, seed {card['seed']}")
+grid(model.sample(40, seed=7), columns=10)
+
+# %% [markdown]
+# The pictures are not what sets this method apart; with the same networks and the same time a DCGAN draws at least as well (compare the Fréchet distances on the cards, `zoo.card(name)["figures"]`). What sets it apart is
+# the training. A DCGAN's loss says who is winning, not how good the pictures are. The critic's value is a *distance* between two sets of pictures, and falls while they get better. This chapter is about what that distance is, why it takes
+# a critic that is held back, and how to hold it back well.
+#
+# ## The idea: carrying earth
+#
+# Think of the fakes as heaps of earth and of the data as holes of the same volume. You may carry earth from any heap to any hole, and a barrow costs its mass times the way. The cheapest plan that levels everything costs the **Wasserstein distance** between the two
+# (also: earth mover's distance; the full name is Wasserstein-1, since ways are counted as they are and not squared). For points $x_i$ with masses $p_i$ and $y_j$ with masses $q_j$ a plan is a table of amounts $\pi_{ij}$, carried from $y_j$ to $x_i$:
+#
+# $$W(p,q)=\min_{\pi\ge0}\sum_{ij}\pi_{ij}\,|x_i-y_j|\qquad\text{so that}\qquad\sum_j\pi_{ij}=p_i,\quad\sum_i\pi_{ij}=q_j.$$
+#
+# This is Kantorovich's problem (1942). What is minimised is linear in $\pi$, and so are the conditions: a **linear program**, which a solver finds the exact answer of.
+#
+# On the line it is easier still. Two ways that cross can be uncrossed and never get longer, so the best plan keeps the order: the smallest fake goes to the smallest data point, the second to the second. For $n$ points of equal mass on either side
+#
+# $$W=\frac1n\sum_{i=1}^n|x_{(i)}-y_{(i)}|,$$
+#
+# with both sorted.
+#
+# ### Check: three ways to one number
+#
+# The linear program, the sorted samples, and scipy's own function, which integrates the gap between the two distribution functions. Where masses are unequal, sorting by itself does not help, and the other two must agree.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def primal(cost, p, q):  # (N, M), (N,), (M,) -> the plan (N, M), and what it costs
+    n, m = cost.shape
+    arrives, leaves = np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))  # (N, N M), (M, N M)
+    found = linprog(cost.ravel(), A_eq=np.vstack([arrives, leaves]), b_eq=np.concatenate([p, q]))
+    return found.x.reshape(n, m), found.fun
+
+
+draw = runtime.generator(0)
+for n, m, equal in ((5, 5, True), (12, 12, True), (6, 10, False)):
+    x, y = torch.randn(n, generator=draw).double().numpy(), 2 + torch.randn(m, generator=draw).double().numpy()
+    p, q = np.ones(n) if equal else np.arange(1.0, n + 1), np.ones(m)
+    p, q = p / p.sum(), q / q.sum()
+    plan, value = primal(abs(x[:, None] - y), p, q)
+    by_order = f"sorted {abs(np.sort(x) - np.sort(y)).mean():.6f}" if equal else "sorted  (n/a)  "
+    print(f"{n:2} against {m:2} points: program {value:.6f}   {by_order}   scipy {wasserstein_distance(x, y, p, q):.6f}")
+
+# %% [markdown]
+# ### The other side of the same coin
+#
+# Now imagine that you do not carry the earth yourself. A carrier offers: "I buy a unit of earth at $y$ for the price $f(y)$, and sell it to you at $x$ for $f(x)$." You accept as long as no way becomes dearer than doing it yourself: $f(x)-f(y)\le|x-y|$ for all pairs. The carrier chooses prices that earn as much as
+# this condition allows:
+#
+# $$W(p,q)=\max_{f}\;\sum_i p_i\,f(x_i)-\sum_j q_j\,f(y_j)\qquad\text{so that}\qquad f(a)-f(b)\le|a-b|\ \text{ for all points }a,b.$$
+#
+# This is a linear program as well, the **dual** of the first; that the two have the same value is the theorem of Kantorovich and Rubinstein (1958). It is easy to see one half: whatever the plan and whatever the prices, each barrow earns at most what its way costs, so every $f$ stays below every plan.
+# (That the best two *meet* is the theorem.)
+#
+# The condition has a name: $f$ is **1-Lipschitz**, nowhere steeper than 1. And there stands our critic: $f$ is a function that gives every place a height, high at the data and low at the fakes, as far as its slope allows.
+#
+# ### Check: the dual has the same value
+#
+# In the plane: eight clouds of data on a ring, fakes in the middle. A third, independent judge: for equal masses the best plan can be a *matching*, one partner for each, and scipy finds the cheapest with an algorithm of its own.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def dual(places, weights, slope=1.0):  # (K, D), (K,) that sum to 0 -> heights f (K,), and the sum of weights * f
+    i, j = np.nonzero(~np.eye(len(places), dtype=bool))  # every pair, in both orders
+    differences = np.eye(len(places))[i] - np.eye(len(places))[j]  # f_i - f_j
+    free = [(0, 0)] + [(None, None)] * (len(places) - 1)  # only differences count: the first height is 0
+    found = linprog(-weights, A_ub=differences, b_ub=slope * cdist(places, places)[i, j], bounds=free)
+    return found.x, -found.fun
+
+
+data = Ring().sample(16, 5).double()
+fakes = torch.tensor([0.15, 0.1]) + 0.25 * torch.randn(16, 2, generator=runtime.generator(6), dtype=torch.float64)
+cost, equal = cdist(data, fakes), np.full(16, 1 / 16)
+plan, least = primal(cost, equal, equal)
+f, most = dual(torch.cat([data, fakes]).numpy(), np.concatenate([equal, -equal]))
+print(f"primal {least:.6f}   dual {most:.6f}   cheapest matching {cost[linear_sum_assignment(cost)].mean():.6f}")
+
+# %% [markdown]
+# Drawn: on the left the plan, from red to black. In the middle the prices that the dual found, as colours, with the plan again. On the right every pair of a fake and a data point: how far apart they are, and how much higher the critic stands at the data point.
+
+# %%
+pairs = np.argwhere(plan > 1e-6)  # (L, 2): to which data point, from which fake
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained")
+for axes in (left, middle):
+    for i, j in pairs:
+        axes.plot(*torch.stack([fakes[j], data[i]]).T, color="0.6", lw=1, zorder=0)
+    axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal", xticks=[], yticks=[])
+left.plot(*data.T, "ko", *fakes.T, "o", ms=5)
+left.lines[-1].set_color("crimson")
+heights = middle.scatter(*torch.cat([data, fakes]).T, c=f, cmap="RdBu_r", edgecolor="black", lw=0.5, s=45, zorder=2)
+figure.colorbar(heights, ax=middle, label="f", shrink=0.8)
+rise = f[:16, None] - f[16:]  # (16, 16)
+right.plot(cost.ravel(), rise.ravel(), ".", color="0.7", label="any pair")
+right.plot(cost[plan > 1e-6], rise[plan > 1e-6], "o", color="crimson", label="a pair of the plan")
+right.axline((0.5, 0.5), slope=1, color="black", lw=0.8, zorder=0)
+right.set(xlabel="distance", ylabel="f(data) - f(fake)", xlim=(0, 1.8), ylim=(0, 1.4))
+right.legend(loc="upper left")
+plt.show()
+
+# %% [markdown]
+# The right panel holds the whole theorem. No point lies above the line: that is the condition. And all red points lie *on* it: along every way of the best plan, the best critic rises exactly as steeply as it may. (Else the carrier could charge more, or you could carry more cheaply.) Remember this for the gradient penalty.
+#
+# ### Why slope 1
+#
+# Without the condition the critic would raise the data and lower the fakes for ever: there would be no maximum. With slope $K$ in place of 1, all prices can be $K$ times as large, and the maximum is $K\,W$. So *some* bound on the slope is indispensable, and *which* one only sets the unit.
+#
+# ### Check: the value is the slope times the distance
+
+# %%
+# NBVAL_CHECK_OUTPUT
+places, weights = torch.cat([data, fakes]).numpy(), np.concatenate([equal, -equal])
+for slope in (0.5, 1.0, 3.0):
+    value = dual(places, weights, slope)[1]
+    print(f"slope at most {slope}: value {value:.5f} = {value / least:.4f} W")
+status = linprog(-weights, bounds=(None, None)).status
+print("no bound on the slope:", {0: "a maximum", 3: "no maximum, the program is unbounded"}[status])
+
+# %% [markdown]
+# ### Along the ways the gradient is 1
+#
+# The program knows $f$ at the points alone. It can be continued to the whole plane without getting steeper, and not in one way only. The highest and the lowest continuation are (McShane, 1934)
+#
+# $$\overline f(x)=\min_j\,\bigl[f(y_j)+|x-y_j|\bigr],\qquad\underline f(x)=\max_i\,\bigl[f(x_i)-|x-x_i|\bigr].$$
+#
+# Between a fake and its partner both must rise by the full distance, so they have no choice: on the straight line between the two **every** best critic has a gradient of norm 1, which points to the partner (Gulrajani et al., 2017, proposition 1). Elsewhere it may be anything up to 1.
+#
+# ### Check: the gradient along the plan, and off it
+#
+# By autograd, for the highest continuation, the lowest, and the mean of the two, which is a best critic as well. First at places on the lines of the plan, then halfway between *any* data point and any fake, then all over the square of the figure below.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+f_data, f_fakes = torch.from_numpy(f[:16]), torch.from_numpy(f[16:])
+highest = lambda x: (f_fakes + torch.cdist(x, fakes)).min(1).values
+lowest = lambda x: (f_data - torch.cdist(x, data)).max(1).values
+best = {"highest": highest, "lowest": lowest, "mean": lambda x: (highest(x) + lowest(x)) / 2}
+
+
+def gradient_at(critic, x):  # (N, 2) -> (N, 2)
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(critic(x).sum(), x)[0]
+
+
+i, j = torch.from_numpy(pairs.T)
+place = torch.tensor([0.2, 0.5, 0.8]).double().repeat_interleave(len(i))[:, None]
+ways = (data[i] - fakes[j]).repeat(3, 1)
+on_lines, halfway = fakes[j].repeat(3, 1) + place * ways, (data[:, None] + fakes).view(-1, 2) / 2
+for name, critic in best.items():
+    on = gradient_at(critic, on_lines)
+    along = (on * ways).sum(1) / ways.norm(dim=1)
+    off, all_over = (gradient_at(critic, x).norm(dim=1).mean() for x in (halfway, lattice(1.3, 50).double()))
+    print(f"{name:7}: on the plan, norm {on.norm(dim=1).min():.5f} to {on.norm(dim=1).max():.5f}, along the way at least {along.min():.5f}; "
+          f"mean norm between any two {off:.2f}, all over {all_over:.2f}")
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+for axes, (name, critic) in zip(panels, best.items()):
+    surface(axes, lambda x: critic(x.double()), reach=1.3, count=120, limits=(float(f.min()), float(f.max())))
+    points(axes, data, fakes)
+    arrows(axes, on_lines[: len(i)], gradient_at(critic, on_lines[: len(i)]), length=0.3)
+    axes.set_title(f"{name}: one of the best critics")
+plt.show()
+
+# %% [markdown]
+# All three agree at the points and along the ways; compare the rim, where they do not. Two lessons. What a generator is told by a best critic is the straight way to a partner, at full length, however far away it is: the slope that chapter 01 missed.
+# And off the ways a norm of 1 is *not* required: the mean critic is as good as the others, and nearly flat in places at the rim. Between any data point and any fake it is close to 1, though, which is where the gradient penalty below will ask for it.
+#
+# ## From a program to a network
+#
+# A linear program needs all points at once and a table of all pairs. Pictures come in batches and without end. So $f$ becomes a network $D$, the critic, and the maximum is found by gradient steps (Arjovsky et al., 2017):
+#
+# $$W=\max_{D\text{ 1-Lipschitz}}\;\mathbb E_{x}D(x)-\mathbb E_{z}D(G(z)).$$
+#
+# The critic *maximises* this difference and the generator wants to make $W$ small; it has a hand in the second term alone. Optimisers minimise, so the losses are
+#
+# $$L_D=\mathbb E\,D(G(z))-\mathbb E\,D(x),\qquad L_G=-\mathbb E\,D(G(z)).$$
+#
+# Mind the signs: a critic's loss is *negative* when all is well, and $-L_D$ is the estimate of the distance. (What happens with the signs turned round is common mistake 1.)
+#
+# ### Check: which way each step goes
+#
+# Minus the gradient by each score is where a step of descent would move it.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+real, fake = torch.tensor([1.0, 3.0], requires_grad=True), torch.tensor([-1.0, 0.5], requires_grad=True)
+game = objective("wasserstein")
+loss = game.discriminator(real, fake)
+loss.backward()
+print(f"critic: loss {loss:.2f} = -(E D(x) - E D(G(z))) = {-(real.mean() - fake.mean()):.2f}; "
+      f"moves scores of data by {(-real.grad).tolist()}, of fakes by {(-fake.grad).tolist()}")
+fake.grad = None
+game.generator(fake).backward()
+print(f"generator: moves scores of fakes by {(-fake.grad).tolist()}")
+
+# %% [markdown]
+# Every fake is pushed equally hard, whatever its score: nothing saturates. And since the value is a distance for a critic *at its maximum* only, the critic takes several steps for each step of the generator; `AdversarialTask` has `critic_steps` for it. A critic that is too good, the trouble of chapter 01, is here what we want.
+#
+# What remains is the condition. How does one make a network 1-Lipschitz?
+#
+# ## Weight clipping
+#
+# The first answer: after each step, put every weight back into $[-c,c]$.
+
+# %%
+source(Clip)
+
+# %% [markdown]
+# Why does it bound the slope? A network is a chain of linear layers $W_1,\dots,W_L$ and of leaky ReLUs, whose slope is at most 1. The slope of a chain is at most the product of the slopes, and the slope of a linear layer is its largest singular value, which for an $m\times n$ matrix with entries in $[-c,c]$ is at most $c\sqrt{mn}$:
+#
+# $$|\nabla D|\;\le\;\prod_l\|W_l\|_2\;\le\;\prod_l c\sqrt{m_ln_l}.$$
+#
+# So a clipped critic is $K$-Lipschitz for *some* $K$, and its maximum is an estimate of $K\,W$. Fine in theory: $K$ is only a unit.
+#
+# ### Check: the chain of bounds
+#
+# A critic for points with random weights, clipped. The steepest place of its surface, and both bounds, as powers of ten.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(0)
+critic = PointDiscriminator()
+for bound in (0.1, 0.01):
+    Clip(bound).prepare(critic)
+    weights = [layer.weight for layer in critic.layers if isinstance(layer, nn.Linear)]
+    steepest = image_gradients(critic, lattice(2.0, 50)).norm(dim=1).max()
+    singular = np.prod([torch.linalg.matrix_norm(w, 2).item() for w in weights])
+    entries = np.prod([bound * w.numel() ** 0.5 for w in weights])
+    print(f"c = {bound}: steepest 10^{np.log10(steepest.item()):.1f} <= singular values 10^{np.log10(singular):.1f} <= entries 10^{np.log10(entries):.1f}")
+
+# %% [markdown]
+# The bounds hold, and they are orders of magnitude apart from each other and from the slope. In the paper's words, clipping is "a clearly terrible way to enforce a Lipschitz constraint". Gulrajani et al. (2017) found three things wrong with it; let us see each.
+#
+# ### Trouble 1: too simple functions
+#
+# A critic against fakes that stay as they are: a Gaussian cloud, a "generator" whose learning rate is 0. The data are a ring of eight clouds, or a square of twenty-five. Here is the training, five critic steps at a time; the critic is then as good as it gets.
+
+# %%
+class Cloud(nn.Module):
+    """A generator that stands still: latents (B, 2) to a Gaussian cloud around the centre."""
+
+    latent_dim = 2
+
+    def __init__(self, std):
+        super().__init__()
+        self.std, self.centre = std, nn.Parameter(torch.zeros(2))
+
+    def forward(self, latents):
+        return self.centre + self.std * latents
+
+
+def train_critic(constraint, data, cloud, steps, critic=None):
+    """A critic of points, trained against a cloud that does not move: five steps of the critic for each of `steps`."""
+    torch.manual_seed(0)
+    critic = PointDiscriminator() if critic is None else critic
+    task = AdversarialTask(cloud, critic, "wasserstein", constraint, critic_steps=5, rates=(0.0, 2e-3), betas=(0.0, 0.9))
+    for _ in fit(task, data.batches(5 * 128), steps, lr_schedule=warmup_cosine(steps, 10), plan=Plan(), progress=False):
+        pass
+    return critic.cpu().eval()
+
+
+# %%
+from v101_utils.widgets.critic import CriticView, critic_slider
+
+ring, squares = Ring(), Ring()
+squares.centres = lattice(1.2, 5)  # (25, 2)
+clouds = {"ring": (ring, Cloud(0.5)), "square": (squares, Cloud(0.7))}
+fixed = {name: (data.sample(1000, 1), cloud(torch.randn(1000, 2, generator=runtime.generator(2))).detach())
+         for name, (data, cloud) in clouds.items()}  # fmt: skip
+exercise = runtime.pick(ci=4, laptop=200, gpu=400)
+
+by_weight = {w: train_critic(GradientPenalty(w), *clouds["ring"], exercise) for w in (0.0, 0.1, 1.0, 10.0, 100.0)}
+by_bound = {c: train_critic(Clip(c), *clouds["ring"], exercise) for c in (0.01, 0.03, 0.1, 0.3)}
+on_square = [train_critic(constraint, *clouds["square"], exercise) for constraint in (Clip(0.1), GradientPenalty(1.0))]
+
+# %%
+shown = {
+    "ring, clipped": (by_bound[0.1], "ring"), "ring, penalty": (by_weight[1.0], "ring"),
+    "square, clipped": (on_square[0], "square"), "square, penalty": (on_square[1], "square"),
+}  # fmt: skip
+figure, panels = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
+for axes, (title, (critic, name)) in zip(panels, shown.items()):
+    view = CriticView({1.0: critic}, *fixed[name])
+    view.draw_plane(axes, 1.0)
+    axes.set_title(title)
+    print(f"{title:15} value / steepest slope {view.value(1.0) / view.norms(1.0).max():.3f}, exact distance {view.distance:.3f}")
+plt.show()
+
+# %% [markdown]
+# Blue is low and red is high. The clipped critics know where the middle is and where the rim: a bowl, a ramp, little more. They do not see single clouds. The critic under the penalty (we come to it soon) has a summit at each cloud of the ring. On the square neither has found the twenty-five clouds after so short a training. As for numbers, dividing a critic's value
+# by its steepest slope makes it comparable, whatever its unit, and no critic whatever can get above the exact distance between the two sets of points. (For the steepest slope we look at a thousand places between data and fakes; the truth may be a little steeper.) How much of the distance did each of them find? By this measure
+# the clipped ones are hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there.
+#
+# ### Trouble 2: weights at the bounds
+#
+# Where do the weights of such a critic end up?
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+for axes, (name, critic) in zip(panels, {"clipped at 0.1": by_bound[0.1], "gradient penalty 1": by_weight[1.0]}.items()):
+    weights = torch.cat([layer.weight.flatten() for layer in critic.layers if isinstance(layer, nn.Linear)]).detach()
+    axes.hist(weights, bins=80, color="C0")
+    axes.set(title=name, xlabel="weight", yticks=[])
+    print(f"{name}: {(weights.abs() > 0.0999).float().mean():.0%} of all weights are beyond ±0.0999")
+plt.show()
+
+# %% [markdown]
+# A critic wants to be steep; clipping lets it be steep only by making every single weight as large as it may. So weights pile up at $\pm c$, and a network whose weights know two values is a simple function. That is where trouble 1 comes from.
+#
+# ### Trouble 3: gradients that vanish or explode
+#
+# Each layer multiplies the gradient that comes back through it by about the same factor, and with clipping the factor is set by $c$. In a deep critic the factors multiply up. A chain of twelve layers, as in the paper: the norm of the loss's gradient at the output of each layer, after training.
+
+# %%
+def gradient_by_layer(critic, real, fake):
+    """The norm of the gradient of the critic's loss by the output of each linear layer, the first first."""
+    x, kept = torch.cat([real, fake]), []
+    for layer in critic.layers:
+        x = layer(x)
+        if isinstance(layer, nn.Linear):
+            x.retain_grad()
+            kept.append(x)
+    objective("wasserstein").discriminator(x[: len(real)], x[len(real) :]).backward()
+    return [float(output.grad.norm()) for output in kept]
+
+
+held = {f"clip {c:g}": Clip(c) for c in (0.01, 0.05, 0.1, 0.2)} | {"gradient penalty": GradientPenalty(1.0)}
+norms = {}
+for name, constraint in held.items():
+    critic = train_critic(constraint, *clouds["ring"], runtime.pick(ci=2, laptop=60, gpu=200), PointDiscriminator(64, 11))
+    norms[name] = gradient_by_layer(critic, *fixed["ring"])
+
+# %%
+axes = curves(range(1, 13), norms, "layer, from the points (1) to the score (12)", "norm of the gradient")
+axes.set(yscale="log", title="how much of the loss's gradient arrives at each layer")
+axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+# %% [markdown]
+# Read from right to left, the way the gradient travels. On this logarithmic axis a straight line is a constant factor a layer: with a small bound the gradient loses it twelve times over, and the first layers learn nothing; with a large one it grows. There may be a bound between at which it keeps its size, but that would have to be found anew for every architecture.
+# The line of the gradient penalty stays level by itself.
+#
+# ## The gradient penalty
+#
+# Gulrajani et al. had the idea to ask for what we want. We saw that a best critic has gradients of norm 1 on the ways from fakes to data. So add to the critic's loss
+#
+# $$\lambda\;\mathbb E_{\hat x}\bigl(|\nabla_{\hat x}D(\hat x)|-1\bigr)^2,\qquad \hat x=(1-u)\,x+u\,G(z),\quad u\sim\mathcal U(0,1),$$
+#
+# with $\lambda=10$ in the paper. The places $\hat x$ lie on straight lines between a picture $x$ of the data and a fake, one place $u$ each. The pairs are random, not those of the best plan, which nobody knows: there the theorem does not ask for a norm of 1. It is a heuristic, and a mild one (Petzka et al., 2018, penalise norms above 1 only, and find it works as well or better).
+
+# %%
+source(GradientPenalty.penalty)
+
+# %%
+source(image_gradients)
+
+# %% [markdown]
+# Few lines, and nearly each can be got wrong in a way that still trains. Go through them one by one.
+#
+# ### Check: the norm is that of a whole picture
+#
+# A linear critic $D(x)=\langle a,x\rangle$ has the gradient $a$ everywhere, so the penalty is $\lambda(|a|-1)^2$, where $|a|$ is the norm over *all* numbers of a picture, $C\times H\times W$ of them. `image_gradients` flattens each picture first.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+class Linear(nn.Module):
+    def __init__(self, a):
+        super().__init__()
+        self.a = a
+
+    def forward(self, images):
+        return (self.a * images).flatten(1).sum(1)
+
+
+a = torch.randn(3, 8, 8, generator=runtime.generator(3))
+images = torch.randn(2, 16, 3, 8, 8, generator=runtime.generator(4))
+for length in (0.5, 1.0, 2.0):
+    critic = Linear(length * a / a.norm())
+    wrong = (image_gradients(critic, images[0]).view(-1, 3, 8, 8).norm(2, dim=1) - 1).square().mean()  # over channels
+    print(f"|a| = {length}: package {GradientPenalty(10.0).penalty(critic, *images):.4f}, by hand {10 * (length - 1) ** 2:.4f}; "
+          f"norm over channels {10 * wrong:.4f}")
+
+# %% [markdown]
+# The last column is `gradients.norm(2, dim=1)` on a tensor $(B,C,H,W)$: a norm over channels, one for each pixel. It is large for the critic that is right. Common mistake 2 lets it train.
+#
+# ### Check: a place for each picture
+#
+# `place` has the shape $(B,1,1,1)$. Then each $\hat x$ is on the line between its two ends: the two distances add up to that between the ends, and the places are spread evenly over $[0,1]$.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+seen = []
+torch.manual_seed(0)
+real, fake = images.repeat(1, 64, 1, 1, 1)  # each (1024, 3, 8, 8)
+GradientPenalty().penalty(lambda x: (seen.append(x.detach()), x.flatten(1).sum(1))[1], real, fake)
+apart = lambda u, v: (u - v).flatten(1).norm(dim=1)
+place = apart(seen[0], real) / apart(fake, real)
+detour = (apart(seen[0], real) + apart(seen[0], fake)) / apart(fake, real)
+print(f"largest detour {detour.max():.4f}; share of places in each fifth of the line:", *[f"{s:.2f}" for s in place.histc(5, 0, 1) / 1024])
+
+# %% [markdown]
+# ### Check: on the raw score
+#
+# With a sigmoid at the end, what would be held at 1 is the slope of a probability, $|\nabla\sigma(s)|=\sigma(s)(1-\sigma(s))\,|\nabla s|$. The factor is a quarter at most and tiny where the critic is sure.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(1)
+critic, x = mlp(2, 1, 32, 2), torch.randn(4, 2, generator=runtime.generator(5))
+for scale in (1.0, 30.0):
+    raw, squashed = (image_gradients(f, x).norm(dim=1) for f in (
+        lambda x: scale * critic(x)[:, 0], lambda x: (scale * critic(x)[:, 0]).sigmoid()))
+    sure = (scale * critic(x)[:, 0]).sigmoid()
+    print(f"scores times {scale:g}: |∇σ(s)| / |∇s| {[round(r, 3) for r in (squashed / raw).tolist()]}, "
+          f"σ(1 - σ) {[round(r, 3) for r in (sure * (1 - sure)).tolist()]}")
+
+# %% [markdown]
+# ### Check: a gradient of its own for every picture
+#
+# The penalty is about $D$ as a function of *one* picture. `scores.sum()` is differentiated by the whole batch, which gives each picture its own gradient as long as no score depends on another picture. Batch normalisation breaks that: it subtracts the mean of the batch. So: the gradient of picture 0, once among its neighbours and once among others.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(0)
+clothes = fashion_mnist("test", source="shipped").images[:15]
+for norm in ("batch", "layer", "none"):
+    critic = Discriminator(width=8, norm=norm)
+    first, second = image_gradients(critic, clothes[:8])[0], image_gradients(critic, clothes[[0, *range(8, 15)]])[0]
+    print(f"norm={norm!r}: same gradient among other neighbours: {torch.allclose(first, second, rtol=1e-3, atol=1e-7)}")
+try:
+    AdversarialTask(Generator(width=8), Discriminator(width=8, norm="batch"), "wasserstein", GradientPenalty())
+except ValueError as error:
+    print("refused:", error)
+
+# %% [markdown]
+# `norm="layer"` normalises each picture by itself, over its channels and pixels, as the paper advises. The generator may keep its batch normalisation: no gradient by a single picture is ever asked of it.
+#
+# ### Check: the gradient of a gradient
+#
+# The penalty contains a gradient, and training differentiates it once more. `create_graph=True` records how the gradient was computed, so that autograd can go through it a second time. Is the outcome right? Differentiate the penalty by finite differences of finite differences: the inner ones by the points, the outer ones by four weights, in float64.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(2)
+critic, (real, fake) = PointDiscriminator(16, 2), torch.randn(2, 32, 2, generator=runtime.generator(7))
+torch.manual_seed(3)
+GradientPenalty(10.0).penalty(critic, real, fake).backward()
+weight = critic.layers[2].weight
+by_autograd = weight.grad[0, :4].clone()
+
+torch.manual_seed(3)  # the same places again
+between, double = torch.lerp(real, fake, torch.rand(32, 1)).double(), critic.double()
+
+
+@torch.no_grad()
+def penalty_by_differences(step=1e-5):
+    units = step * torch.eye(2, dtype=torch.float64)
+    slopes = torch.stack([double(between + u) - double(between - u) for u in units], 1) / (2 * step)  # (B, 2)
+    return 10 * (slopes.norm(dim=1) - 1).square().mean()
+
+
+for k in range(4):
+    values = []
+    for change in (1e-4, -2e-4, 1e-4):  # up, down, and back
+        weight.data[0, k] += change
+        values.append(penalty_by_differences())
+    print(f"weight {k}: autograd {by_autograd[k]:.3f}   differences {(values[0] - values[1]) / 2e-4:.3f}")
+
+# %% [markdown]
+# Two ways to the same numbers. The double backward is what makes a step of this critic about twice as dear as one without a penalty.
+#
+# ## Training, live
+#
+# Clothes. The generator is that of chapter 02; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The three numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$,
+# the penalty, and, every now and then, the **Fréchet distance** of chapter 11, from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
+
+# %%
+train = fashion_mnist("train", source="shipped", device=here)
+frechet = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=2000, gpu=None))
+count = runtime.pick(ci=50, laptop=500, gpu=2000)
+
+
+def train_clothes(task, size, looks, show=(), progress=True):
+    """Trains up to the last of `looks`; the scalars of every step, the Fréchet distance at each look, the last pictures."""
+    scalars, distances = [], []
+    for step in fit(task, Batches(train.images, size=size), looks[-1], progress=progress):
+        scalars.append(step.scalars)
+        if step.number in looks:
+            images = task.generator.eval().sample(count, seed=1).cpu()
+            distances.append(frechet(to_unit(images)))
+        if step.number in show:
+            display(rows({f"step {step.number}": images[:10]}))
+    return scalars, distances, images
+
+
+def wgangp(critic_steps=2, width=32, constraint=None):
+    torch.manual_seed(0)
+    pair = Generator(width=width), Discriminator(width=width, norm="layer")
+    return AdversarialTask(*pair, "wasserstein", constraint or GradientPenalty(10.0), critic_steps=critic_steps,
+                           rates=(1e-3, 1e-3), betas=(0.0, 0.9))
+
+
+# %%
+looks = runtime.pick(ci=(2, 4, 6), laptop=(20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500), gpu=tuple(range(100, 2001, 100)))
+show = looks[:: max(1, len(looks) // 4)]
+wasserstein_game = train_clothes(wgangp(), 128, looks, show)
+
+# %%
+torch.manual_seed(0)
+dcgan = AdversarialTask(Generator(width=32), Discriminator(width=32), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
+saturating_game = train_clothes(dcgan, 64, looks, show)
+
+# %% [markdown]
+# ### Does the curve track quality?
+#
+# A dozen moments of each training. We compare two rankings of these moments: by the Fréchet distance, and by what the training itself reports, averaged over the last ten steps. **Spearman's rank correlation** is 1 where both rank the moments alike, 0 where one says nothing about the other, $-1$ where they contradict each other.
+
+# %%
+def at_looks(values, last=10):
+    """The mean of the last few values at each look."""
+    return [float(np.mean(values[max(0, look - last) : look])) for look in looks]
+
+
+reports = {
+    "WGAN-GP: critic's value": ([s["real"] - s["fake"] for s in wasserstein_game[0]], wasserstein_game[1]),
+    "DCGAN: generator's loss": ([s["generator"] for s in saturating_game[0]], saturating_game[1]),
+    "DCGAN: discriminator's loss": ([s["discriminator"] for s in saturating_game[0]], saturating_game[1]),
+}
+figure, panels = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
+for axes, (name, (reported, distances)) in zip(panels, reports.items()):
+    axes.plot(range(1, len(reported) + 1), reported, color="0.7", lw=1)
+    axes.plot(looks, at_looks(reported), "o-", color="C0", ms=4, label="reported")
+    axes.set(title=name, xlabel="step of the generator")
+    other = axes.twinx()
+    other.plot(looks, distances, "s--", color="crimson", ms=4)
+    other.set(yticks=[], ylim=(0, None))
+    print(f"{name:28} rank correlation with the Fréchet distance {spearmanr(at_looks(reported), distances).statistic:.2f}")
+panels[0].plot([], [], "s--", color="crimson", ms=4, label="Fréchet distance (own scale)")
+panels[0].legend()
+plt.show()
+
+# %% [markdown]
+# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance on a scale of its own. On the left the critic's value starts small: for the first few dozen steps the critic has yet to learn, and its value is far below the distance. Once it has
+# caught up, it comes down, and from then on it never goes far up again while the pictures get better; compare where the red line bulges and the blue one does not. So it tracks quality, but not point by point.
+#
+# Now be careful with the comparison. In so short a training nearly everything goes down, and two curves that both go down have a high rank correlation whatever they mean: the *generator's* loss of the DCGAN may well come out as high as the critic's value, or higher, while the discriminator's goes the wrong way. The
+# number cannot tell a distance from an accident. The difference is in what the curves can do later. A DCGAN's losses settle near the values of an even game, log 2 and log 4 in chapter 02's table of generators by discriminators, and stay there however long the pictures keep improving;
+# a distance has further to fall. With `V101_PROFILE=gpu` this cell trains four times as long: that is the fair test, and one for you to make.
+#
+# A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And it contains no scale that two networks would share.
+#
+# ### How many steps for the critic?
+#
+# More critic steps bring its value closer to the maximum, and so to a distance. But they cost, and the generator waits. So compare at *equal critic steps*, the unit that the time goes by: one, two or five of them for each step of the generator. (A narrower pair, to keep it short.)
+
+# %%
+work, strips = runtime.pick(ci=10, laptop=240, gpu=3000), {}
+for k in (1, 2, 5):
+    scalars, distances, images = train_clothes(wgangp(k, width=16), 64 * k, (work // k,), progress=False)
+    value = np.mean([s["real"] - s["fake"] for s in scalars[-10:]])
+    strips[f"{k} critic steps"] = images[:20]
+    print(f"{k} critic steps for each of {work // k} generator steps: Fréchet distance {distances[-1]:6.1f}, critic's value {value:.2f}")
+rows(strips, columns=20, zoom=1.5, label_width=120)
+
+# %% [markdown]
+# Look at two things. The critic's value is larger with more steps in part because the generator, which has had fewer steps, is further from the data: after equal work it is the one that has moved least. And the Fréchet distance says what is better bought with the same time, here and so early in a training: more steps of the generator,
+# or a better critic. Gulrajani et al. used five, and 1 is common today. Two is a compromise for a short training; what matters is that the critic can follow.
+#
+# ## The slider
+#
+# The critics of the ring that we trained above, one for each weight of the penalty. Colours are the critic's surface (each with its own scale), black the data, red the fakes, and an arrow is the push that a fake feels. On the right is how steep the critic is, at random places between data and fakes; the dotted line is at 1. The line of text
+# has the critic's value and the exact distance between the two sets of points, which a critic of slope 1 cannot exceed.
+
+# %%
+sets = fixed["ring"]
+by_penalty, by_clip = CriticView(by_weight, *sets, knob="weight"), CriticView(by_bound, *sets, knob="bound")
+critic_slider(by_penalty)
+
+# %% [markdown]
+# And the same for the bound of clipping. Watch the histogram: it moves over orders of magnitude, and the surface hardly changes.
+
+# %%
+critic_slider(by_clip)
+
+# %% [markdown]
+# The same knobs as strips.
+
+# %%
+def strip(view):
+    figure, panels = plt.subplots(2, len(view.critics), figsize=(11, 4.1), layout="constrained", height_ratios=(2, 1), squeeze=False)
+    for setting, (above, below) in zip(view.critics, panels.T):
+        view.draw_plane(above, setting)
+        view.draw_norms(below, setting)
+        above.set_title(f"{view.knob} {setting:g}")
+        below.set(xlabel=f"value {view.value(setting):.2g}", xticks=[1e-4, 1e-2, 1, 100])
+    plt.show()
+
+
+strip(by_penalty)
+
+# %%
+strip(by_clip)
+
+# %% [markdown]
+# **The weight.** Without a penalty the slopes go off the scale: there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large. At the paper's weight the norms sit at the dotted line. A very large weight keeps them there just as well, but leaves the critic little care
+# for anything else: compare its value with the exact distance.
+#
+# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It is near 1 for one bound only, that nobody could have told beforehand, and another network would have another. And the arrows, what a generator would be told, point outwards, to the ring as a whole.
+#
+# ## Common mistakes
+#
+# ### Common mistake 1: a sign turned round
+#
+# One often reads $L_D=\mathbb E D(x)-\mathbb E D(G(z))$ and $L_G=\mathbb E D(G(z))$: the formula for the distance, taken for a loss. Four games on the ring: the right one, one with both signs turned, and two in which one player only has it wrong.
+
+# %%
+right = objective("wasserstein")
+turned = Objective("turned", lambda real, fake: real.mean() - fake.mean(), lambda fake: fake.mean())
+games = {
+    "right": right, "both turned": turned,
+    "only the critic's": right._replace(discriminator=turned.discriminator), "only the generator's": right._replace(generator=turned.generator),
+}  # fmt: skip
+figure, panels = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
+for axes, (name, game) in zip(panels, games.items()):
+    task = ring_task(0, game, GradientPenalty(1.0), betas=(0.0, 0.9), critic_steps=3)
+    for step, average in train_points(task, ring.batches(3 * 128), runtime.pick(ci=6, laptop=300, gpu=1000)):
+        pass
+    surface(axes, lambda x: task.score(x.to(here)).cpu(), reach=4)
+    fake = average.sample(400, seed=1).cpu()
+    points(axes, ring.sample(400, 1), fake)
+    axes.set_title(name)
+    print(f"{name:20} E D(x) - E D(G(z)) {step.scalars['real'] - step.scalars['fake']:6.2f}, "
+          f"fakes are {torch.cdist(fake, ring.centres).min(1).values.mean():.2f} from the nearest cloud")
+plt.show()
+
+# %% [markdown]
+# The second panel is a surprise: with *both* signs turned the game works. Nothing but the names has changed: this critic is $-D$, low at the data and high at the fakes, and the generator goes down. (The penalty does not mind: a norm has no sign.) But its value is now negative, and everything that takes a high score for "real" reads it the wrong way round.
+# With **one** sign turned, by adding the right half of one listing to the wrong half of another, the generator is told to go where the critic says "fake": it flees from the data, and the critic helps it on its way. Look at the distances, and at the colours. Nothing crashes, and no loss becomes infinite for a long while. So write the two losses side by side, from one place; here it is `objective("wasserstein")`.
+#
+# ### Common mistake 2: the norm over channels
+#
+# `gradients.norm(2, dim=1)`, as in many a listing, takes one norm for each *pixel*. Then it is the pixel's slope that is drawn to 1, and a picture of $28\times28$ pixels that all obey has a gradient of norm $\sqrt{784}=28$. We let such a critic train, and beside it the third mistake:
+#
+# ### Common mistake 3: a place for each pixel
+#
+# `torch.rand_like(real)` in place of `torch.rand(B, 1, 1, 1)`. First, where does it put $\hat x$? The share of the way from data to fake, and how far off the straight line it is, measured on pictures of clothes and noise:
+
+# %%
+noise = torch.randn(len(train.images[:2000]), 1, 28, 28, generator=runtime.generator(8)).clamp(-1, 1)
+start, way = train.images[:2000].cpu().flatten(1), (noise - train.images[:2000].cpu()).flatten(1)
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True, layout="constrained")
+for axes, (name, shape) in zip(panels, {"one place a picture": (2000, 1), "one place a pixel": (2000, 784)}.items()):
+    offset = torch.rand(shape, generator=runtime.generator(9)) * way  # x-hat minus x
+    share = (offset * way).sum(1) / way.square().sum(1)
+    off = (offset - share[:, None] * way).norm(dim=1) / way.norm(dim=1)
+    axes.plot(share, off, ".", ms=3)
+    axes.set(title=name, xlabel="share of the way", xlim=(0, 1))
+    print(f"{name:20} share of the way {share.mean():.3f} ± {share.std():.3f}, off the line by {off.mean():.3f} of its length")
+panels[0].set_ylabel("distance from the line / its length")
+plt.show()
+
+# %% [markdown]
+# With a place for each pixel all $\hat x$ crowd in the middle, and none is on any line: 784 uniform numbers average out. Neither the data nor the fakes, nor anything near them, is ever looked at. Now train with each of the two mistakes.
+
+# %%
+class OverChannels(GradientPenalty):
+    """Wrong: a norm for each pixel."""
+
+    def penalty(self, discriminator, real, fake, labels=None):
+        between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1, device=real.device))
+        pixels = image_gradients(discriminator, between).view_as(real)
+        return self.weight * (pixels.norm(2, dim=1) - 1).square().mean()
+
+
+class PlaceForEachPixel(GradientPenalty):
+    """Wrong: every pixel is mixed on its own."""
+
+    def penalty(self, discriminator, real, fake, labels=None):
+        between = torch.lerp(real, fake, torch.rand_like(real))
+        return self.weight * (image_gradients(discriminator, between).norm(dim=1) - 1).square().mean()
+
+
+# %%
+tries = {"right": GradientPenalty(10.0), "norm over channels": OverChannels(10.0), "place a pixel": PlaceForEachPixel(10.0)}
+strips, clothes = {}, train.images[:500]
+for name, constraint in tries.items():
+    task = wgangp(width=16, constraint=constraint)
+    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=120, gpu=1500),), progress=False)
+    fake = task.generator.sample(len(clothes), seed=2).to(here)
+    between = torch.lerp(clothes, fake, torch.rand(len(clothes), 1, 1, 1, device=here))
+    at_data, at_line = (image_gradients(task.discriminator, x).norm(dim=1).mean() for x in (clothes, between))
+    strips[name] = images[:20]
+    print(f"{name:20} norm of the gradient at data {at_data:6.2f}, on the lines {at_line:6.2f}; Fréchet distance {distances[-1]:6.1f}")
+rows(strips, columns=20, zoom=1.5, label_width=150)
+
+# %% [markdown]
+# Look at the norms first. The right critic keeps its gradient near 1. The one with a norm for each pixel is pulled towards 28 and is many times steeper: its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper. The third one obeys in the middle, where it is looked at; compare its norm at the data with that of the right one. Fréchet distances after so
+# few steps differ by little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
+#
+# ### Common mistake 4: momentum with clipping
+#
+# Adam's usual $\beta_1=0.9$ in a clipped WGAN. Arjovsky et al. (2017, section 4) warn of it: the critic's loss is not stationary, the momentum of the last steps points where the target *was*, and the clipping undoes part of each step without the optimiser knowing. They fell back on RMSProp, which is Adam with $\beta_1=0$ but for details.
+
+# %%
+figure, (left, right_) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+for beta in (0.0, 0.9):
+    far = []
+    for seed in range(3):
+        task, path = ring_task(seed, "wasserstein", Clip(0.1), betas=(beta, 0.99), critic_steps=3), []
+        for step in fit(task, ring.batches(3 * 128), runtime.pick(ci=5, laptop=300, gpu=1000), plan=Plan(), progress=False):
+            path.append(step.scalars["real"] - step.scalars["fake"])
+        fake = task.generator.sample(1000, seed=1).cpu()
+        far.append(torch.cdist(fake, ring.centres).min(1).values.mean().item())
+    left.plot(path, label=f"β₁ = {beta:g}", lw=1)
+    print(f"β₁ = {beta:g}: fakes are, for three seeds, {[round(f, 2) for f in far]} from the nearest cloud")
+    right_.plot(*fake.T, ".", ms=3, alpha=0.5, label=f"fakes, β₁ = {beta:g}")
+left.set(xlabel="step of the generator", ylabel="E D(x) - E D(G(z))")
+left.legend()
+right_.plot(*ring.sample(400, 1).T, "k.", ms=2)
+right_.set(aspect="equal", title="the last seed")
+right_.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# Compare the two rows of distances, seed by seed, and the two lines on the left: with momentum the critic's value swings, and the fakes of the last seed are still far from the ring.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
+#
+# **Exercise 1.** The Wasserstein distance on the line, of as many fakes as data points.
+
+# %%
+from v101_utils.exercises import check
+
+
+def on_the_line(x, y):  # (N,), (N,) -> a number
+    ...
+
+
+line = torch.randn(40, generator=runtime.generator(20)), 1.5 + torch.randn(40, generator=runtime.generator(21))
+check(on_the_line, *line, truth=lambda x, y: torch.tensor(wasserstein_distance(x, y)).float())
+
+
+# %% [markdown]
+# **Exercise 2.** The whole loss of a WGAN-GP critic, from its scores and from the gradients at the places between.
+
+# %%
+def critic_loss(real, fake, gradients, weight):  # (B,), (B,), (B, C, H, W), a number -> a number
+    ...
+
+
+def truth(real, fake, gradients, weight):
+    return fake.mean() - real.mean() + weight * (gradients.square().sum((1, 2, 3)).sqrt() - 1).square().mean()
+
+
+given = *line, 0.05 * torch.randn(40, 3, 8, 8, generator=runtime.generator(22)), torch.tensor(10.0)
+check(critic_loss, *given, truth=truth)
+
+
+# %% [markdown]
+# **Exercise 3.** The penalty of Petzka et al.: only norms *above* 1 cost anything, their excess squared.
+
+# %%
+def one_sided(gradients, weight):  # (B, C, H, W), a number -> a number
+    ...
+
+
+steep = given[2] * torch.linspace(0.2, 3, 40)[:, None, None, None]  # some norms below 1, some above
+check(one_sided, steep, given[3], truth=lambda g, w: w * (torch.linalg.vector_norm(g, dim=(1, 2, 3)).clamp(min=1) - 1).square().mean())
+
+# %% [markdown]
+# ## Summary
+#
+# * The Wasserstein distance is the cheapest plan to carry one set of points to another. It has a slope at any distance, where the Jensen-Shannon divergence has none.
+# * Its dual is a critic: heights, high at the data and low at the fakes, nowhere steeper than 1. The bound on the slope is the whole point; without it there is no maximum.
+# * The critic maximises $\mathbb E D(x)-\mathbb E D(G(z))$: it minimises $\mathbb E D(G(z))-\mathbb E D(x)$, and the generator minimises $-\mathbb E D(G(z))$.
+# * Clipping the weights bounds the slope by an unknown constant and leaves a critic of simple functions, weights at the bounds, and gradients that vanish or explode in deep chains.
+# * The gradient penalty asks for slopes of norm 1 between data and fakes: the norm of a whole picture, one place a picture, on the raw score, no batch normalisation in the critic.
+# * The critic's value is worth watching: it is an estimate of a distance. But of a distance on *this* critic's scale: compare moments of one training, not two trainings.
+#
+# ## References
+#
+# * Arjovsky, Chintala, Bottou. *Wasserstein GAN.* ICML 2017.
+# * Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville. *Improved Training of Wasserstein GANs.* NeurIPS 2017.
+# * Petzka, Fischer, Lukovnikov. *On the Regularization of Wasserstein GANs.* ICLR 2018.
+# * Kantorovich. *On the Translocation of Masses.* Doklady of the Academy of Sciences of the USSR, 1942.
+# * Kantorovich, Rubinstein. *On a Space of Completely Additive Functions.* Vestnik of Leningrad University, 1958.
+# * McShane. *Extension of Range of Functions.* Bulletin of the American Mathematical Society, 1934.
+# * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.
+# * Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter. *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium.* NeurIPS 2017.
+#
+# ## Solutions
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+# NBVAL_CHECK_OUTPUT
+def on_the_line(x, y):
+    return (x.sort().values - y.sort().values).abs().mean()
+
+
+def critic_loss(real, fake, gradients, weight):
+    return fake.mean() - real.mean() + weight * (gradients.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def one_sided(gradients, weight):
+    return weight * (gradients.flatten(1).norm(dim=1) - 1).relu().square().mean()
+
+
+check(on_the_line, *line, truth=lambda x, y: torch.tensor(wasserstein_distance(x, y)).float())
+check(critic_loss, *given, truth=truth)
+check(one_sided, steep, given[3], truth=lambda g, w: w * (torch.linalg.vector_norm(g, dim=(1, 2, 3)).clamp(min=1) - 1).square().mean())
