@@ -4,14 +4,19 @@ import numpy as np
 import torch
 
 
+def check_count(count: int) -> None:
+    """Raises ValueError for a number of samples below 1."""
+    if count < 1:
+        raise ValueError(f"count {count}: it should be at least 1")
+
+
 def labels_for(labels, count: int, classes: int) -> torch.Tensor | None:
     """The labels (N,) of `count` samples, or None where there are no classes.
 
     labels: integers, repeated if there are fewer than `count`; None is a fair mix of all. Raises ValueError for anything
     else, for labels where there are no classes, or a count below 1.
     """
-    if count < 1:
-        raise ValueError(f"count {count}: it should be at least 1")
+    check_count(count)
     if labels is not None and not classes:
         raise ValueError("this network was trained without labels: leave them out")
     if not classes:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from v101_utils.data.labels import labels_for
+from v101_utils.data.labels import check_count, labels_for
 from v101_utils.diffusion.guidance import Clipped, Guided
 from v101_utils.diffusion.sample import rule_of, trajectory
 from v101_utils.diffusion.schedule import Schedule
@@ -99,6 +99,6 @@ class Denoiser(nn.Module):
         null label. Raises ValueError for anything else, or a count below 1.
         """
         if self.classes and isinstance(labels, str) and labels == "none":
-            labels_for(None, count, self.classes)  # refuses a wrong count
+            check_count(count)
             return None
         return labels_for(labels, count, self.classes)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from v101_utils.data.labels import labels_for
+from v101_utils.data.labels import check_count
 from v101_utils.gans.equalised import EqualisedConv, EqualisedLinear, upsample
 from v101_utils.gans.growing import Growth
 from v101_utils.runtime import generator as random_generator
@@ -143,7 +143,7 @@ class StyleGenerator(nn.Module, Growth):
 
     def latents(self, count: int, seed: int = 0) -> torch.Tensor:
         """(count, latent_dim) normal numbers; a pure function of the seed."""
-        labels_for(None, count, 0)  # refuses a wrong count
+        check_count(count)
         return torch.randn(count, self.latent_dim, generator=random_generator(seed))
 
     @torch.no_grad()

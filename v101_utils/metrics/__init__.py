@@ -1,6 +1,6 @@
 """What "good" means: distances between sets of images, and scores of a representation."""
 
-from v101_utils.metrics.classifier import Classifier, ClassifierTask, accuracy
+from v101_utils.metrics.classifier import Classifier, ClassifierTask, accuracy, recognised
 from v101_utils.metrics.disentanglement import mutual_information, mutual_information_gap
 from v101_utils.metrics.frechet import FrechetDistance
 from v101_utils.metrics.latent_space import conditional_entropy, path_length, separability, slerp
@@ -9,5 +9,5 @@ from v101_utils.metrics.shape_factors import MEASURED, measure_shapes
 
 __all__ = [
     "Classifier", "ClassifierTask", "FrechetDistance", "MEASURED", "accuracy", "conditional_entropy", "measure_shapes",
-    "mode_coverage", "mutual_information", "mutual_information_gap", "path_length", "separability", "slerp",
+    "mode_coverage", "mutual_information", "mutual_information_gap", "path_length", "recognised", "separability", "slerp",
 ]  # fmt: skip

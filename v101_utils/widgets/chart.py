@@ -9,6 +9,14 @@ from v101_utils.view.pictures import font
 TITLE, GAP = 24, 20  # pixels: the height of the line of text, and between pictures
 
 
+def picture_of(figure) -> Image.Image:
+    """A figure of matplotlib, drawn and closed, as a picture."""
+    figure.canvas.draw()
+    picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+    plt.close(figure)
+    return picture
+
+
 class Chart:
     """A curve, drawn once with its map from data to pixels: a move then costs a dot, not a plot."""
 
@@ -16,10 +24,8 @@ class Chart:
         figure, axes = plt.subplots(figsize=(3.4, 3.1), dpi=100, layout="constrained")
         axes.plot(x, y, color="0.6")
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        figure.canvas.draw()
-        self.picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-        self.transform = axes.transData.frozen()
-        plt.close(figure)
+        self.picture = picture_of(figure)
+        self.transform = axes.transData.frozen()  # as the drawing has laid it out
 
     def dotted(self, x: float, y: float) -> Image.Image:
         """A copy of the chart with a dot at (x, y)."""

@@ -13,7 +13,7 @@ from torch import nn
 from v101_utils.gans.constraints import image_gradients
 from v101_utils.runtime import generator
 from v101_utils.view.plane import arrows, points, surface
-from v101_utils.widgets.chart import titled
+from v101_utils.widgets.chart import picture_of, titled
 from v101_utils.widgets.live import live
 
 LOW, HIGH = 1e-4, 1e2  # the histogram's ends; what lies beyond is counted in the last bar
@@ -87,10 +87,7 @@ class CriticView:
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.8), dpi=100, layout="constrained")
         self.draw_plane(left, setting)
         self.draw_norms(right, setting)
-        figure.canvas.draw()
-        picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-        plt.close(figure)
-        return titled(text, picture)
+        return titled(text, picture_of(figure))
 
 
 def critic_slider(view: CriticView) -> ipywidgets.VBox:

@@ -4,12 +4,11 @@ from functools import cached_property
 
 import ipywidgets
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from PIL import Image
 
 from v101_utils.metrics.divergences import jensen_shannon, kl_divergence, log_gaussian, wasserstein
-from v101_utils.widgets.chart import GAP, Chart, titled
+from v101_utils.widgets.chart import GAP, Chart, picture_of, titled
 from v101_utils.widgets.live import live
 
 DISTANCES = {"Jensen-Shannon": jensen_shannon, "KL(data || fake)": kl_divergence, "Wasserstein": wasserstein}
@@ -50,10 +49,7 @@ class DistanceView:
             axes.plot(self.x, height, color=colour, label=name)
         axes.set(xlabel="x", ylabel="density", xlim=(-3 * self.std, self.largest + 3 * self.std), ylim=(0, None))
         axes.legend(loc="upper right")
-        figure.canvas.draw()
-        picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
-        plt.close(figure)
-        return picture
+        return picture_of(figure)
 
     def render(self, separation: float) -> Image.Image:
         """The picture at a separation; a pure function. Raises ValueError outside [0, largest]."""

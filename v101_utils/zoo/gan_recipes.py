@@ -5,6 +5,7 @@ from torch import nn
 
 from v101_utils.data import fashion_mnist, to_unit
 from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator, GradientPenalty
+from v101_utils.metrics import recognised
 from v101_utils.training import Task
 
 
@@ -32,9 +33,7 @@ def class_shares(images: torch.Tensor) -> torch.Tensor:
     """The share (10,) of images (N, 1, 28, 28) in [-1, 1] that an independent classifier takes for each class."""
     from v101_utils.zoo.store import load
 
-    judge = load("classifier-fashion").to(images.device)
-    with torch.no_grad():
-        found = torch.cat([judge(part).argmax(1) for part in images.split(500)])
+    found = recognised(load("classifier-fashion", device=images.device), images)
     return found.bincount(minlength=10) / len(found)
 
 
