@@ -4,8 +4,12 @@ import torch
 from torch import nn
 
 from v101_utils.data import fashion_mnist, to_unit
-from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator, GradientPenalty
-from v101_utils.metrics import recognised
+from v101_utils.data.shapes import draw, sample_factors
+from v101_utils.gans import (
+    R1, AdversarialTask, Discriminator, Generator, GradientPenalty, GrowingTask, StyleDiscriminator, grow_by,
+)  # fmt: skip
+from v101_utils.metrics import MEASURED, measure_shapes, path_length, recognised, separability, slerp
+from v101_utils.runtime import generator as random_generator
 from v101_utils.training import Task
 
 
@@ -47,3 +51,35 @@ def gan_fashion_figures(model: nn.Module) -> dict[str, float]:
         "smallest_share_of_a_class": class_shares(images).min().item(),
     }
     return figures | ({"labels_right": label_accuracy(images, torch.arange(2000) % 10)} if model.classes else {})
+
+
+def stylegan_task(generator: nn.Module) -> Task:
+    """Rates ten times those of the paper, since the pictures are a thousandth as many; at full size after 2,400 steps."""
+    growths = grow_by(fade=300, hold=500, levels=generator.levels)
+    constraint = R1(0.3, every=8)
+    return GrowingTask(generator, StyleDiscriminator(), growths, constraint=constraint, rates=(1e-2, 1e-2), betas=(0.0, 0.99))
+
+
+@torch.no_grad()
+def stylegan_shapes_figures(model: nn.Module) -> dict[str, float]:
+    """How near the factors of drawn pictures are to those of real ones, and how straight Z and W are, all on pixels."""
+    z = model.latents(2000, seed=0)
+    w = model.styles(z)
+    drawn, real = measure_shapes(model.draw(w)), measure_shapes(draw(sample_factors(2000, 1_000_003)))
+    halves = drawn > drawn.median(0).values  # (2000, 4), an attribute for each factor: more of it than most
+    ends = model.latents(500, seed=1), model.latents(500, seed=2)
+
+    def at(w):
+        return model.draw(w, strength=0.0)
+
+    lengths = {
+        "z": path_length(lambda points: at(model.styles(points)), *ends, slerp, generator=random_generator(3)),
+        "w": path_length(at, *map(model.styles, ends), generator=random_generator(3)),
+    }
+    shifts, spreads = (drawn.mean(0) - real.mean(0)) / real.std(0), drawn.std(0) / real.std(0)
+    return {
+        **{f"shift_of_{name}_in_standard_deviations": shift.item() for name, shift in zip(MEASURED, shifts)},
+        **{f"spread_of_{name}_to_that_of_real": spread.item() for name, spread in zip(MEASURED, spreads)},
+        **{f"separability_{space}": separability(points, halves) for space, points in (("z", z), ("w", w))},
+        **{f"path_length_{space}": length.mean().item() for space, length in lengths.items()},
+    }

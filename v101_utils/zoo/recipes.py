@@ -10,6 +10,7 @@ from v101_utils.data import Batches, fashion_mnist, to_unit
 from v101_utils.data.shapes import SHAPES as DRAWN
 from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
+from v101_utils.gans import StyleGenerator
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
 from v101_utils.nn import UNet
 from v101_utils.vae import VAE, Ensemble, VAETask
@@ -148,6 +149,11 @@ RECIPES: dict[str, Recipe] = {
         "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.cgan_task,
         lambda seed, device: fashion_batches(seed, device, 64), {"ci": 10, "laptop": 6000, "gpu": 60_000},
         gans.gan_fashion_figures, ema=0.999,
+    ),
+    "stylegan-shapes": Recipe(
+        "StyleGAN of drawn shapes", SHAPES, StyleGenerator, gans.stylegan_task,
+        lambda seed, device: ShapeBatches(32, seed, device=device), {"ci": 10, "laptop": 9000, "gpu": 60_000},
+        gans.stylegan_shapes_figures, ema=0.999,
     ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(
