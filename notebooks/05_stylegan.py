@@ -405,8 +405,8 @@ def train(steps, widths=(64, 48, 32), prepare=lambda network: None, look=()):
     for network in pair:
         prepare(network)
     sixth = max(1, steps // (2 * len(widths)))
-    growths, options = grow_by(sixth, sixth, len(widths)), {"rates": (6e-3, 6e-3), "betas": (0.0, 0.99)}
-    game = GrowingTask(*pair, growths, constraint=R1(1.0, every=8), **options)
+    growths, options = grow_by(sixth, sixth, len(widths)), {"rates": (1e-2, 1e-2), "betas": (0.0, 0.99)}
+    game = GrowingTask(*pair, growths, constraint=R1(0.3, every=8), **options)
     ema, history, strips = Ema(pair[0], 0.99), [], {}
     batches = ShapeBatches(32, pixels=4 * 2 ** (len(widths) - 1))
     for step in fit(game, batches, steps, ema=ema, plan=runtime.Plan(), progress=bool(look)):
@@ -560,7 +560,7 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
 # Eight sources above, eight below, and between them what comes out when the style changes over at one layer. Drag **crossover** from 0 (all from below) to 8 (all from above), and stop where the colour changes hands.
 
 # %%
-from v101_utils.widgets.stylegan import CrossoverView, TruncationView, crossover_sliders, truncation_sliders
+from v101_utils.widgets import CrossoverView, TruncationView, crossover_sliders, truncation_sliders
 
 view = CrossoverView(model)
 crossover_sliders(view)

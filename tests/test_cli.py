@@ -58,6 +58,13 @@ def test_beta_changes_what_is_drawn():
     assert not np.array_equal(images("0.1.npz"), images("10.npz"))
 
 
+def test_psi_draws_towards_the_mean(here):
+    for psi in (1, 0.2):
+        assert v101("sample", "stylegan-shapes", "--count", 20, "--psi", psi, "--out", f"{psi}.npz") == 0
+    full, typical = (images(f"{psi}.npz") for psi in (1, 0.2))
+    assert typical.std(0).mean() < 0.7 * full.std(0).mean()
+
+
 DIFFUSION = "sample ddpm-fashion --count 4 --steps 3 --out"
 
 
@@ -152,6 +159,9 @@ ERRORS = {
     "sample vae-fashion --count 1 --seed -1 --out x.npz": "",
     "sample vae-fashion --count 1 --guidance 2 --out x.npz": "vae-fashion does not take --guidance; it takes --beta",
     "sample ddpm-fashion --count 1 --beta 2 --out x.npz": "not take --beta; it takes --steps, --sampler, --eta.*--labels",
+    "sample stylegan-shapes --count 1 --psi 2.1 --out x.npz": "psi 2.1.*-2 to 2",
+    "sample stylegan-shapes --count 1 --psi nan --out x.npz": "psi nan",
+    "sample dcgan-fashion --count 1 --psi 0.7 --out x.npz": "dcgan-fashion does not take --psi",
     "sample ddpm-fashion --count 0 --out x.npz": "count",
     "sample ddpm-fashion --count 1 --out nowhere/x.npz": "nowhere",
     "sample ddpm-fashion --count 1 --seed -1 --out x.npz": "",

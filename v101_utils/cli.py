@@ -65,7 +65,7 @@ def _labels(text: str):
     return [known[word] for word in words]
 
 
-OPTIONS = ("beta", "steps", "sampler", "eta", "guidance", "labels")  # of `sample`; each network takes some of them
+OPTIONS = ("beta", "steps", "sampler", "eta", "guidance", "labels", "psi")  # of `sample`; each network takes some of them
 
 
 def _given(args, taken) -> dict:
@@ -146,6 +146,7 @@ def parser() -> argparse.ArgumentParser:
     option(drawn, "--eta", "diffusion: how much fresh noise ddim adds, 0 (none) to 1 (as much as ddpm)", type=float)
     option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
     option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none")
+    option(drawn, "--psi", "StyleGAN: truncation, from -2 to 2; 1 is none, 0 draws the mean picture alone", type=float)
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
     option(decoded, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
     for made in (drawn, decoded):
