@@ -61,7 +61,8 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Look for what gives a drawn shape away: an edge that is too soft, a corner that is missing, a speck beside the shape. Most of the time there is little. More interesting is what one can *do* with this generator, and no other generator of these chapters: tell each layer something else.
+# Hue, size and place are those of real shapes. What gives a drawn one away are its corners: many are neither quite a square nor quite a cross. The network is small and half an hour of one processor core is short, for a StyleGAN; the famous faces took weeks on eight GPUs. More interesting is what one can *do* with this generator, and with no other of these
+# chapters: tell each layer something else.
 #
 # ## The idea
 #
@@ -275,7 +276,7 @@ for i, w in enumerate(model.styles(model.latents(4, seed=2))):
 rows(strips, columns=9)
 
 # %% [markdown]
-# The row says how much of the picture is left to noise: look where the last column is bright, at edges or inside the shape. What noise cannot change is decided by $w$.
+# The last column says what is left to noise: next to nothing, and what there is lies along the edges. Rightly so: in these pictures nothing *is* left to chance, and the network has learned it (a strength may be large and yet do little, where the next layer does not listen). With hair or leaves the inside would be bright.
 #
 # ### 5. Blur at each change of size
 #
@@ -504,7 +505,7 @@ for name, points, interpolate in (("Z", z, slerp), ("W", w, torch.lerp)):
     print(f"{name}: path length {lengths.mean():5.0f}   separability {separability(points, high):5.2f} (1 to 16)   R² {told}")
 
 # %% [markdown]
-# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number, before you believe it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
+# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each, and by far. A factor that in Z is all bends is nearly a straight direction in W, and no part of the training asked for it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
 # well ordered to do well. And the four numbers of a line need not agree: place is something that a convolution can hardly *not* read linearly, while hue is a circle of colours laid out on a line.
 #
 # The ways themselves, for one pair of latents, in eleven steps. The ends of both rows are the same.
@@ -553,7 +554,8 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
     print(f"{name:4}: carried most by layer {line.argmax()}, {4 * 2 ** (int(line.argmax()) // 2)} pixels a side")
 
 # %% [markdown]
-# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Nobody put that in: coarse layers *cannot* draw detail, and every later one can repaint what is there. Read off the curves how far shapes agree.
+# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels, and hue by the last of all. (Size, as measured, is the covered area, which depends on the kind of shape and on its outline too; so it climbs late, and in parts.) Nobody put that in: coarse layers *cannot*
+# draw detail, and every later one can repaint what is there.
 #
 # ### The slider
 #
@@ -634,7 +636,7 @@ print(f"real shapes: diversity {standard[0]:.2f}, distance {standard[1]:.4f}")
 truncation_sliders(TruncationView(model))
 
 # %% [markdown]
-# The strip of the second knob, at $\psi=1$:
+# The strip of the second knob, at $\psi=1$. The rows hardly differ, as section 4 has led us to expect:
 
 # %%
 rows({f"noise × {strength:g}": view.images(1.0, strength) for strength in (0.0, 1.0, 2.0, 3.0)})
@@ -673,6 +675,8 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one. It is a mistake that one can live with for long, since nothing looks broken; but the further $\psi$ is from 1, the further these pictures are from what the network knows: compare the distances.
+#
 # ### Common mistake 3: He's weights, and no equalised rate
 #
 # The layers of every library start with weights of about the right size, and so "equalised" looks like the same thing said twice. The functions *are* the same at step 0: below, each layer's factor is multiplied into its weights, once, and then left alone. What differs is how fast each layer moves. Both networks are trained up to 8 by 8 pixels, from the same weights, on the same
@@ -701,7 +705,7 @@ for name, prepare in (("equalised", lambda network: None), ("plain", plain)):
 rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items()}, zoom=1)
 
 # %% [markdown]
-# Compare the rows: which one has a spot of one colour on dark ground, and which has clouds all over? And the distances, with how far apart the scores are: a discriminator with plain weights has its own trouble, so that it hardly tells real from drawn, and what it teaches is worth as little. Both players move by leaps where the fan-in is large.
+# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. Both players move by leaps where the fan-in is large.
 # With plain weights one would have to look for a rate so small that the most sensitive layer stands it (the mapping, a chain of eight, is the first to break), and all others would crawl.
 #
 # ## What came after
