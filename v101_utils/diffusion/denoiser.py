@@ -82,7 +82,9 @@ class Denoiser(nn.Module):
         chosen, times = self.labels_for(labels, count), self.schedule.times(steps)
         if chosen is None and guidance != 1:
             raise ValueError(f"guidance {guidance:g} needs labels: without them there is nothing to guide to")
-        rule, denoiser = rule_of(sampler, eta), Clipped(self if guidance == 1 else Guided(self, guidance))
+        rule, denoiser = rule_of(sampler, eta), self if guidance == 1 else Guided(self, guidance)
+        if sampler != "ode":  # an adaptive solver takes ever smaller steps over the kinks of a clipped field
+            denoiser = Clipped(denoiser)
         draws = {start: generator(seed, start) for start in range(0, count, 250)}  # each batch has its own noise
         device, parts = next(self.parameters()).device, []
         with tqdm(total=steps * len(draws), desc="sampling", unit="step", disable=not progress) as bar:
