@@ -6,10 +6,11 @@ from v101_utils.widgets.diffusion import GuidanceView, NoiseView, StepsView, gui
 from v101_utils.widgets.gan_theory import DistanceView, distance_slider
 from v101_utils.widgets.latents import LatentWalkView, walk_sliders
 from v101_utils.widgets.live import live
+from v101_utils.widgets.sde import CorrectorView, FieldView, corrector_sliders, field_slider
 from v101_utils.widgets.vae import BetaView, LatentView, vae_sliders
 
 __all__ = [
-    "BetaView", "ClassMixView", "CriticView", "DistanceView", "GuidanceView", "LatentView", "LatentWalkView", "NoiseView", "StepsView",
-    "class_mix_sliders", "critic_slider", "distance_slider", "guidance_sliders", "live", "noise_slider", "steps_sliders", "vae_sliders",
-    "walk_sliders",
+    "BetaView", "ClassMixView", "CorrectorView", "CriticView", "DistanceView", "FieldView", "GuidanceView", "LatentView",
+    "LatentWalkView", "NoiseView", "StepsView", "class_mix_sliders", "corrector_sliders", "critic_slider", "distance_slider",
+    "field_slider", "guidance_sliders", "live", "noise_slider", "steps_sliders", "vae_sliders", "walk_sliders",
 ]  # fmt: skip
