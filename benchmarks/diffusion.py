@@ -4,6 +4,7 @@
 
 quality: each is trained from nothing for --seconds, and draws --count images at 50 steps, which one classifier's features
 judge. throughput: diffusers' network, trained by its example's loop and by this project's. sampling, slider: seconds.
+walks: the ways back from noise beside each other, at equal calls of the network.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from v101_utils import runtime, zoo
 from v101_utils.data import Batches, fashion_mnist, to_signed, to_unit
-from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
+from v101_utils.diffusion import Denoiser, DiffusionTask, cosine, heun
 from v101_utils.files import write_atomically
 from v101_utils.nn import UNet
 from v101_utils.training import Ema, fit, warmup_cosine
@@ -193,6 +194,17 @@ def sampling(few: int = 5) -> None:
           f"scaled from {few} steps, {theirs:.4f}; ratio {ours / theirs:.3f} (at most 0.1 is asked)", flush=True)  # fmt: skip
 
 
+def walks(count: int) -> None:
+    """The Frechet distance of every way back from noise, with `ddpm-fashion`, at about equal calls of the network."""
+    model, frechet = ours_for_speed(), fashion_frechet()
+    for calls in (20, 50, 100):
+        rules = {"em": ("em", calls), "pc": ("pc", (calls + 1) // 2), "ancestral": ("ddpm", calls), "ddim": ("ddim", calls),
+                 "heun": (heun(), (calls + 1) // 2), "dpm": ("dpm", calls)}  # fmt: skip
+        found = {name: frechet(to_unit(model.sample(count, steps=steps, sampler=rule))) for name, (rule, steps) in rules.items()}
+        print(f"{calls} calls: " + ", ".join(f"{name} {distance:.1f}" for name, distance in found.items()), flush=True)
+    print(f"adaptive ode: {frechet(to_unit(model.sample(count, sampler='ode'))):.1f}", flush=True)
+
+
 def slider(moves: int = 5) -> None:
     """Seconds a move of the guidance slider, with its 16 images."""
     from v101_utils.widgets.diffusion import GuidanceView
@@ -209,7 +221,8 @@ def main(seconds: float, count: int, only: str | None, out: Path | None, threads
     if out:
         out.mkdir(parents=True, exist_ok=True)
     runtime.set_up(seed=0)
-    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "quality": lambda: quality(seconds, count, out)}
+    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "walks": lambda: walks(count),
+             "quality": lambda: quality(seconds, count, out)}  # fmt: skip
     for name, part in parts.items():
         if only in (None, name):
             part()
@@ -219,7 +232,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--seconds", type=float, default=600, help="of training, for each")
     arguments.add_argument("--count", type=int, default=2000, help="of images that are judged, of each")
-    arguments.add_argument("--only", choices=["quality", "throughput", "sampling", "slider"])
+    arguments.add_argument("--only", choices=["quality", "throughput", "sampling", "slider", "walks"])
     arguments.add_argument("--out", type=Path, help="a folder for the figures of the quality part, and its pictures")
     arguments.add_argument("--threads", type=int)
     main(**vars(arguments.parse_args()))

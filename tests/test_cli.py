@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from v101_utils.cli import main
-from v101_utils.data import to_signed, to_unit
+from v101_utils.data import fashion_mnist, to_signed, to_unit
+from v101_utils.files import save_images
 from v101_utils.zoo import RECIPES, load
 
 
@@ -69,7 +70,7 @@ DIFFUSION = "sample ddpm-fashion --count 4 --steps 3 --out"
 
 
 @pytest.mark.parametrize("other", [
-    "--seed 1", "--steps 4", "--sampler ddim", "--sampler ddpm", "--sampler ddim --eta 0.5", "--guidance 3", "--labels none",
+    "--seed 1", "--steps 4", "--sampler ddim", "--sampler ddpm", "--sampler ddim --eta 0.5", "--sampler em", "--sampler pc", "--sampler ode", "--guidance 3", "--labels none",
     "--labels 3,8",
 ])  # fmt: skip
 def test_each_option_of_diffusion_changes_what_is_drawn(other):
@@ -114,6 +115,16 @@ def test_reconstruct_comes_close(here):
     assert ((images("out.npz") - images("in.npz")) ** 2).mean() < 0.02
 
 
+def test_likelihood_tells_clothes_from_noise(here, capsys):
+    for name, found in (("clothes", to_unit(fashion_mnist("test").images[:2])), ("noise", torch.rand(2, 1, 28, 28))):
+        save_images(here / f"{name}.npz", found)
+        assert v101("likelihood", "ddpm-fashion", "--input", f"{name}.npz", "--out", f"{name}-bits.npz") == 0
+    told = capsys.readouterr().out
+    clothes, noise = (np.load(f"{name}-bits.npz")["bits_per_dimension"] for name in ("clothes", "noise"))
+    assert clothes.shape == (2,) and clothes.max() < 5 < 8 < noise.min()
+    assert f"image 1: {clothes[1]:.3f} bits/dim" in told and f"mean of 2 images: {noise.mean():.3f} bits/dim" in told
+
+
 def test_train_writes_weights_and_a_card(here, capsys):
     arguments = ("train", "classifier-fashion", "--profile", "ci", "--steps", 2, "--seed", 3, "--out", here / "new")
     assert v101(*arguments) == 0
@@ -130,7 +141,7 @@ def test_train_does_not_overwrite_a_checkpoint(here, capsys):
     assert checkpoint.read_bytes() == b"hours of work"
 
 
-@pytest.mark.parametrize("arguments", [(), ("list",), ("train",), ("sample",), ("reconstruct",)])
+@pytest.mark.parametrize("arguments", [(), ("list",), ("train",), ("sample",), ("reconstruct",), ("likelihood",)])
 def test_help(arguments, capsys):
     assert v101(*arguments, "--help") == 0
     assert "usage: v101" in capsys.readouterr().out
@@ -162,6 +173,10 @@ ERRORS = {
     "sample stylegan-shapes --count 1 --psi 2.1 --out x.npz": "psi 2.1.*-2 to 2",
     "sample stylegan-shapes --count 1 --psi nan --out x.npz": "psi nan",
     "sample dcgan-fashion --count 1 --psi 0.7 --out x.npz": "dcgan-fashion does not take --psi",
+    "likelihood vae-fashion --input x.npz": "vae-fashion cannot say how likely an image is; these can: ddpm-fashion",
+    "likelihood ddpm-fashion --input nowhere.npz": "nowhere.npz: no such file",
+    "likelihood ddpm-fashion --input x.npz --probes 0": "--probes is 0",
+    "likelihood ddpm-fashion --input x.npz --out nowhere/bits.npz": "nowhere",
     "sample ddpm-fashion --count 0 --out x.npz": "count",
     "sample ddpm-fashion --count 1 --out nowhere/x.npz": "nowhere",
     "sample ddpm-fashion --count 1 --seed -1 --out x.npz": "",

@@ -25,13 +25,13 @@ def train(args) -> None:
         print(f"wrote {path}")
 
 
-def _network(name: str, able: str):
-    """The network, if it can do `able` ("sample", "reconstruct"). Raises ValueError that lists those that can."""
+def _network(name: str, able: str, doing: str = ""):
+    """The network, if it has `able`, such as "sample"; else raises ValueError that lists those that can do so, or `doing`."""
     from v101_utils import zoo
 
     if not hasattr(zoo.recipe(name).build(), able):
         able_ones = [other for other, made in zoo.RECIPES.items() if hasattr(made.build(), able)]
-        raise ValueError(f"{name} cannot {able}; these can: {', '.join(able_ones)}")
+        raise ValueError(f"{name} cannot {doing or able}; these can: {', '.join(able_ones)}")
     return zoo.load(name)
 
 
@@ -117,6 +117,35 @@ def reconstruct(args) -> None:
     _save(args.out, torch.cat(parts))
 
 
+def likelihood(args) -> None:
+    """Prints how many bits the network needs for each number of each image of a file; fewer is likelier."""
+    import numpy as np
+    import torch
+
+    from v101_utils.data import to_signed
+    from v101_utils.diffusion import bits_per_dimension, dequantise, log_likelihood
+    from v101_utils.files import check_writable, load_images, write_atomically
+
+    model = _network(args.name, "schedule", "say how likely an image is")
+    if args.probes < 1:
+        raise ValueError(f"--probes is {args.probes}; it should be at least 1")
+    if args.out:
+        check_writable(args.out)
+    images = to_signed(torch.from_numpy(load_images(args.input, model.shape)))
+    if args.seed < 0:
+        raise ValueError(f"--seed is {args.seed}; it should be 0 or above")
+    found = []
+    for start in range(0, len(images), 50):
+        x = dequantise(images[start : start + 50], seed=args.seed + start)
+        log_p = log_likelihood(model, x, probes=args.probes, seed=args.seed + start)
+        found += bits_per_dimension(log_p, x[0].numel()).tolist()
+        print("\n".join(f"image {start + i}: {bits:.3f} bits/dim" for i, bits in enumerate(found[start:])))
+    print(f"mean of {len(found)} images: {np.mean(found):.3f} bits/dim")
+    if args.out:
+        with write_atomically(args.out) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, bits_per_dimension=np.asarray(found, np.float32))
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command."""
     top = argparse.ArgumentParser(prog="v101", description="Vision-101: list, train and use the zoo's networks.")
@@ -142,15 +171,21 @@ def parser() -> argparse.ArgumentParser:
     option(drawn, "--count", "how many images", type=int, required=True)
     option(drawn, "--seed", "the same seed, the same images (default 0)", type=int, default=0)
     option(drawn, "--steps", "diffusion: steps of the sampler, each one call of the network", type=int)
-    option(drawn, "--sampler", "diffusion: the rule of a step", choices=("ddpm", "ddim", "dpm"))
+    option(drawn, "--sampler", "diffusion: the rule of a step", choices=("ddpm", "ddim", "dpm", "em", "pc", "ode"))
     option(drawn, "--eta", "diffusion: how much fresh noise ddim adds, 0 (none) to 1 (as much as ddpm)", type=float)
     option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
     option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none")
     option(drawn, "--psi", "StyleGAN: truncation, from -2 to 2; 1 is none, 0 draws the mean picture alone", type=float)
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
-    option(decoded, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
-    for made in (drawn, decoded):
+    judged = command(likelihood, "likelihood", "how likely a diffusion model finds the images of an .npz file, in bits/dim")
+    option(judged, "--probes", "random vectors that estimate the trace: more, less noise (default 1)", type=int, default=1)
+    option(judged, "--seed", "of the vectors, and of the noise that fills the steps of 8-bit images (default 0)", type=int, default=0)
+    option(judged, "--out", "an .npz file to write `bits_per_dimension` (N,) to, if wanted")
+    for made in (decoded, judged):
+        option(made, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
+    for made in (drawn, decoded, judged):
         option(made, "name", "a name from `v101 list`", metavar="NAME")
+    for made in (drawn, decoded):
         option(made, "--out", "the .npz file to write: `images`, float32 (N, C, H, W) in [0, 1]; `labels` if any", required=True)
         option(made, "--beta", "the beta of the VAE, in the range it was trained for (default 1)", type=float)
     return top

@@ -2,14 +2,17 @@
 
 from v101_utils.diffusion.denoiser import PREDICTS, Denoiser, Prediction
 from v101_utils.diffusion.guidance import Clipped, Guided
+from v101_utils.diffusion.likelihood import bits_per_dimension, dequantise, log_likelihood
 from v101_utils.diffusion.mixture import GaussianMixture
 from v101_utils.diffusion.sample import SAMPLERS, sample, trajectory
 from v101_utils.diffusion.samplers import State, ancestral, ddim, dpm
 from v101_utils.diffusion.schedule import Schedule, cosine, from_betas, linear
+from v101_utils.diffusion.sde import Rescheduled, euler_maruyama, heun, ode, predictor_corrector, score, sub_vp, ve, vp
 from v101_utils.diffusion.task import DiffusionTask, add_noise, drop_labels, stratified
 
 __all__ = [
-    "Clipped", "Denoiser", "DiffusionTask", "GaussianMixture", "Guided", "PREDICTS", "Prediction", "SAMPLERS", "Schedule",
-    "State", "add_noise", "ancestral", "cosine", "ddim", "dpm", "drop_labels", "from_betas", "linear", "sample",
-    "stratified", "trajectory",
+    "Clipped", "Denoiser", "DiffusionTask", "GaussianMixture", "Guided", "PREDICTS", "Prediction", "Rescheduled", "SAMPLERS",
+    "Schedule", "State", "add_noise", "ancestral", "bits_per_dimension", "cosine", "ddim", "dequantise", "dpm", "drop_labels",
+    "euler_maruyama", "from_betas", "heun", "linear", "log_likelihood", "ode", "predictor_corrector", "sample", "score",
+    "stratified", "sub_vp", "trajectory", "ve", "vp",
 ]  # fmt: skip

@@ -67,20 +67,24 @@ class Denoiser(nn.Module):
         output = self.network(x, t, labels).to(x.dtype)  # a half under autocast
         return both(self.predicts, output, x, alpha, sigma)
 
-    def sample(self, count: int, seed: int = 0, *, labels=None, steps: int = 50, sampler="dpm",
+    def sample(self, count: int, seed: int = 0, *, labels=None, steps: int | None = None, sampler="dpm",
                eta: float | None = None, guidance: float = 1.0, progress: bool = False) -> torch.Tensor:  # fmt: skip
         """`count` images (N, C, H, W) in [-1, 1]; a pure function of its arguments.
 
-        labels: as `labels_for` takes them. sampler: "ddpm", "ddim" or "dpm", or a rule; eta, from 0 on, for "ddim" alone.
+        labels: as `labels_for` takes them. sampler: one of SAMPLERS, or a rule; eta, from 0 on, for "ddim" alone. steps: None
+        is 50, or 1 for "ode", which chooses its own within each.
         guidance: from 0 on, 1 is none. progress: show a bar of all steps. Raises ValueError for anything else, before any
         work.
         """
         if self.shape is None:
             raise ValueError("the network should say the shape of an image: `network.shape`, such as (1, 28, 28)")
+        steps = steps if steps is not None else 1 if sampler == "ode" else 50
         chosen, times = self.labels_for(labels, count), self.schedule.times(steps)
         if chosen is None and guidance != 1:
             raise ValueError(f"guidance {guidance:g} needs labels: without them there is nothing to guide to")
-        rule, denoiser = rule_of(sampler, eta), Clipped(self if guidance == 1 else Guided(self, guidance))
+        rule, denoiser = rule_of(sampler, eta), self if guidance == 1 else Guided(self, guidance)
+        if sampler != "ode":  # an adaptive solver takes ever smaller steps over the kinks of a clipped field
+            denoiser = Clipped(denoiser)
         draws = {start: generator(seed, start) for start in range(0, count, 250)}  # each batch has its own noise
         device, parts = next(self.parameters()).device, []
         with tqdm(total=steps * len(draws), desc="sampling", unit="step", disable=not progress) as bar:

@@ -7,8 +7,9 @@ from numbers import Real
 import torch
 
 from v101_utils.diffusion.samplers import State, ancestral, ddim, dpm
+from v101_utils.diffusion.sde import euler_maruyama, ode, predictor_corrector
 
-SAMPLERS = ("ddpm", "ddim", "dpm")
+SAMPLERS = ("ddpm", "ddim", "dpm", "em", "pc", "ode")
 
 
 def rule_of(name, eta: float | None = None) -> Callable:
@@ -19,7 +20,8 @@ def rule_of(name, eta: float | None = None) -> Callable:
         raise ValueError(f"eta belongs to the sampler 'ddim'; {name!r} has none: leave it out")
     if callable(name):
         return name
-    return {"ddpm": ancestral, "ddim": lambda: ddim(eta or 0.0), "dpm": dpm}[name]()
+    rules = {"ddpm": ancestral, "ddim": lambda: ddim(eta or 0.0), "dpm": dpm, "em": euler_maruyama, "pc": predictor_corrector, "ode": ode}
+    return rules[name]()
 
 
 def check_labels(labels: torch.Tensor, classes: int, count: int) -> None:
@@ -31,7 +33,7 @@ def check_labels(labels: torch.Tensor, classes: int, count: int) -> None:
                          f"from 0 to {classes - 1}, or {classes}, the null label")
 
 
-class _Labelled:
+class Labelled:
     """A denoiser with its labels filled in."""
 
     def __init__(self, denoiser, labels):
@@ -62,7 +64,7 @@ def trajectory(
     def noise():
         return torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
 
-    denoise, state = _Labelled(denoiser, labels), State(x, times[0])
+    denoise, state = Labelled(denoiser, labels), State(x, times[0])
     for s in times[1:]:
         state = rule(denoise, state, s, noise)
         yield state

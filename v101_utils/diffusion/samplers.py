@@ -22,12 +22,17 @@ class State(NamedTuple):
     guessed_at: float | None = None
 
 
-def _levels(schedule, *times: float) -> list[float]:
+def levels(schedule, *times: float) -> list[float]:
     """alpha and sigma of each time, as numbers."""
     return [level(t).item() for t in times for level in (schedule.alpha, schedule.sigma)]
 
 
-def _check_falling(name: str, t: float, s: float, sigma_t: float, sigma_s: float) -> None:
+def stride_variance(a_t: float, sigma_t: float, a_s: float, sigma_s: float) -> float:
+    """The variance of x_t given x_s: beta_t, for a stride of any length; 1 - (a_t / a_s)^2 where variance is preserved."""
+    return max(0.0, sigma_t**2 - (a_t / a_s * sigma_s) ** 2)
+
+
+def check_falling(name: str, t: float, s: float, sigma_t: float, sigma_s: float) -> None:
     if not 0 <= sigma_s <= sigma_t or sigma_t == 0:
         raise ValueError(f"from t = {t:g} to {s:g} the noise goes from {sigma_t:.3g} to {sigma_s:.3g}: "
                          f"{name} can only take noise away; ddim at eta 0 goes both ways")
@@ -42,12 +47,12 @@ def ddim(eta: float = 0.0) -> Callable:
         raise ValueError(f"eta {eta}: it should be 0 (no fresh noise) or more; 1 is ancestral sampling")
 
     def rule(denoise, state: State, s: float, noise) -> State:
-        a_t, sigma_t, a_s, sigma_s = _levels(denoise.schedule, state.t, s)
+        a_t, sigma_t, a_s, sigma_s = levels(denoise.schedule, state.t, s)
         x0, eps = denoise(state.x, state.t)
         fresh = 0.0  # the standard deviation of the new noise, which at most is all the noise there is
         if eta:
-            _check_falling(f"ddim at eta {eta:g}", state.t, s, sigma_t, sigma_s)
-            fresh = min(sigma_s, eta * (sigma_s / sigma_t) * max(0.0, 1 - (a_t / a_s) ** 2) ** 0.5)
+            check_falling(f"ddim at eta {eta:g}", state.t, s, sigma_t, sigma_s)
+            fresh = min(sigma_s, eta * (sigma_s / sigma_t) * stride_variance(a_t, sigma_t, a_s, sigma_s) ** 0.5)
         x = a_s * x0 + (sigma_s**2 - fresh**2) ** 0.5 * eps
         return State(x + fresh * noise() if fresh else x, s, x0, state.t)
 
@@ -64,11 +69,11 @@ def ancestral(variance: str = "posterior") -> Callable:
         raise ValueError(f"variance {variance!r}; it should be one of {VARIANCES}")
 
     def rule(denoise, state: State, s: float, noise) -> State:
-        a_t, sigma_t, a_s, sigma_s = _levels(denoise.schedule, state.t, s)
-        _check_falling("ancestral sampling", state.t, s, sigma_t, sigma_s)
+        a_t, sigma_t, a_s, sigma_s = levels(denoise.schedule, state.t, s)
+        check_falling("ancestral sampling", state.t, s, sigma_t, sigma_s)
         x0 = denoise(state.x, state.t).x0
         a = a_t / a_s  # the stride's own alpha: not that of one of a thousand steps
-        beta = max(0.0, 1 - a**2)
+        beta = stride_variance(a_t, sigma_t, a_s, sigma_s)
         mean = (a_s * beta * x0 + a * sigma_s**2 * state.x) / sigma_t**2
         if sigma_s == 0:
             return State(mean, s, x0, state.t)
@@ -87,8 +92,8 @@ def dpm() -> Callable:
 
     def rule(denoise, state: State, s: float, noise) -> State:
         schedule = denoise.schedule
-        _, sigma_t, a_s, sigma_s = _levels(schedule, state.t, s)
-        _check_falling("dpm", state.t, s, sigma_t, sigma_s)
+        _, sigma_t, a_s, sigma_s = levels(schedule, state.t, s)
+        check_falling("dpm", state.t, s, sigma_t, sigma_s)
         x0 = denoise(state.x, state.t).x0
         lam_t, lam_s = (0.5 * schedule.log_snr(t).item() for t in (state.t, s))
         h, guess = lam_s - lam_t, x0

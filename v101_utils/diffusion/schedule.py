@@ -17,25 +17,44 @@ def spread(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return values.view(-1, *[1] * (like.ndim - 1)) if values.ndim else values
 
 
+def _as_time(t) -> torch.Tensor:
+    """A time as a float tensor, a number in float64. Raises ValueError outside [0, 1], unless on an accelerator."""
+    t = t if isinstance(t, torch.Tensor) else torch.tensor(t, dtype=torch.float64)
+    t = t if t.is_floating_point() else t.float()
+    if t.device.type == "cpu" and not ((t >= 0) & (t <= 1)).all():  # elsewhere a look would wait for all that is still at work
+        raise ValueError(f"times from {t.min():g} to {t.max():g}: they should be in [0, 1]; step i of T is i / T")
+    return t
+
+
+def _slope(function: Callable, t) -> torch.Tensor:
+    """d function / dt, of t's shape."""
+    with torch.enable_grad():
+        t = _as_time(t).detach().requires_grad_()
+        return torch.autograd.grad(function(t).sum(), t, allow_unused=True, materialize_grads=True)[0]
+
+
 class Schedule:
-    """A variance-preserving schedule, alpha^2 + sigma^2 = 1, for t from 0 (image) to 1 (noise).
+    """A noise schedule for t from 0 (image) to 1 (noise), variance-preserving unless it is told otherwise.
 
     It is given by log alpha_bar(t), a function of a float tensor of any shape; alpha_bar = alpha^2 in the terms of Ho et
-    al. 2020. In logarithms nothing is lost to rounding at either end. A time is a number or a tensor, and what is
-    returned has its shape; a plain number is worked out in float64. A time outside [0, 1] raises ValueError, unless it is
-    on an accelerator, for a look there would wait for all that is still at work.
+    al. 2020. In logarithms nothing is lost to rounding at either end. `variance`: sigma^2(t), another such function; None
+    is 1 - alpha_bar. A time is a number or a tensor, and what is returned has its shape; a plain number is worked out in
+    float64. A time outside [0, 1] raises ValueError, unless it is on an accelerator.
+
+    The same schedule is also a stochastic differential equation, dx = drift(t) x dt + diffusion(t) dw, whose marginals are
+    alpha(t) x_0 + sigma(t) noise (Song et al. 2021, eq. 5 and 29).
     """
 
-    def __init__(self, log_alpha_bar: Callable[[torch.Tensor], torch.Tensor], name: str = "schedule"):
-        self._log_alpha_bar, self.name = log_alpha_bar, name
+    def __init__(self, log_alpha_bar: Callable[[torch.Tensor], torch.Tensor], name: str = "schedule", variance=None):
+        self._log_alpha_bar, self.name, self._variance = log_alpha_bar, name, variance
 
     def log_alpha_bar(self, t) -> torch.Tensor:
         """log alpha_bar(t), at most 0."""
-        t = t if isinstance(t, torch.Tensor) else torch.tensor(t, dtype=torch.float64)
-        t = t if t.is_floating_point() else t.float()
-        if t.device.type == "cpu" and not ((t >= 0) & (t <= 1)).all():
-            raise ValueError(f"times from {t.min():g} to {t.max():g}: they should be in [0, 1]; step i of T is i / T")
-        return self._log_alpha_bar(t)
+        return self._log_alpha_bar(_as_time(t))
+
+    def variance(self, t) -> torch.Tensor:
+        """sigma^2(t), the variance of the noise."""
+        return torch.expm1(self.log_alpha_bar(t)).abs() if self._variance is None else self._variance(_as_time(t))
 
     def alpha_bar(self, t) -> torch.Tensor:
         """The share of the variance that is still image, in [0, 1]."""
@@ -47,12 +66,19 @@ class Schedule:
 
     def sigma(self, t) -> torch.Tensor:
         """The factor of the noise, which is its standard deviation."""
-        return torch.expm1(self.log_alpha_bar(t)).abs().sqrt()  # abs: zero without a sign
+        return self.variance(t).sqrt()
 
     def log_snr(self, t) -> torch.Tensor:
         """log(alpha^2 / sigma^2), the signal-to-noise ratio's logarithm; infinite where there is no noise."""
-        log_alpha_bar = self.log_alpha_bar(t)
-        return log_alpha_bar - torch.expm1(log_alpha_bar).abs().log()
+        return self.log_alpha_bar(t) - self.variance(t).log()
+
+    def drift(self, t) -> torch.Tensor:
+        """f(t) of the forward equation dx = f x dt + g dw: the slope of log alpha, by autograd."""
+        return 0.5 * _slope(self.log_alpha_bar, t)
+
+    def diffusion(self, t) -> torch.Tensor:
+        """g(t) of the forward equation, from g^2 = d sigma^2 / dt - 2 f sigma^2 (Song et al. 2021, app. A)."""
+        return (_slope(self.variance, t) - 2 * self.drift(t) * self.variance(t)).clamp(min=0).sqrt()
 
     def levels(self, t, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """alpha and sigma at t, a number or (B,), each as `spread` gives it, to multiply `like` (B, ...)."""

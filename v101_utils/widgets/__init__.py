@@ -6,11 +6,13 @@ from v101_utils.widgets.diffusion import GuidanceView, NoiseView, StepsView, gui
 from v101_utils.widgets.gan_theory import DistanceView, distance_slider
 from v101_utils.widgets.latents import LatentWalkView, walk_sliders
 from v101_utils.widgets.live import live
+from v101_utils.widgets.sde import CorrectorView, FieldView, corrector_sliders, field_slider
 from v101_utils.widgets.stylegan import CrossoverView, TruncationView, crossover_sliders, truncation_sliders
 from v101_utils.widgets.vae import BetaView, LatentView, vae_sliders
 
 __all__ = [
-    "BetaView", "ClassMixView", "CriticView", "CrossoverView", "DistanceView", "GuidanceView", "LatentView", "LatentWalkView",
-    "NoiseView", "StepsView", "TruncationView", "class_mix_sliders", "critic_slider", "crossover_sliders", "distance_slider",
-    "guidance_sliders", "live", "noise_slider", "steps_sliders", "truncation_sliders", "vae_sliders", "walk_sliders",
+    "BetaView", "ClassMixView", "CorrectorView", "CriticView", "CrossoverView", "DistanceView", "FieldView", "GuidanceView",
+    "LatentView", "LatentWalkView", "NoiseView", "StepsView", "TruncationView", "class_mix_sliders", "corrector_sliders",
+    "critic_slider", "crossover_sliders", "distance_slider", "field_slider", "guidance_sliders", "live", "noise_slider",
+    "steps_sliders", "truncation_sliders", "vae_sliders", "walk_sliders",
 ]  # fmt: skip

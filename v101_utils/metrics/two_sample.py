@@ -1,0 +1,32 @@
+"""Whether two sets of points could come from one distribution."""
+
+import torch
+
+
+def _energies(distances: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """The energy distance for each row of `first` (R, N), which marks the points of one set; distances (N, N)."""
+    a = first.to(distances) / first.sum(1, keepdim=True)  # (R, N), each row the weights of one set
+    b = (~first).to(distances) / (~first).sum(1, keepdim=True)
+    return -((a - b) @ distances * (a - b)).sum(1)  # 2 E|a - b| - E|a - a'| - E|b - b'|
+
+
+def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """2 E|a - b| - E|a - a'| - E|b - b'| of points (N, D) and (M, D); 0 for equal distributions alone (Székely & Rizzo 2004)."""
+    both = torch.cat([a, b]).double()
+    first = torch.arange(len(both), device=both.device) < len(a)
+    return _energies(torch.cdist(both, both), first[None]).item()
+
+
+def two_sample_test(a: torch.Tensor, b: torch.Tensor, shuffles: int = 200, generator=None) -> float:
+    """The share of random regroupings of a (N, D) and b (M, D) whose energy distance is at least that found: a p-value.
+
+    Below 0.05 the two are told apart; for one distribution it is uniform. Raises ValueError for points of other dimensions.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or shuffles < 1:
+        raise ValueError(f"points are {tuple(a.shape)} and {tuple(b.shape)}, shuffles {shuffles}: "
+                         "they should be (N, D) and (M, D), and at least 1")
+    both = torch.cat([a, b]).double()
+    first = torch.arange(len(both), device=both.device) < len(a)
+    groups = torch.stack([first, *(first[torch.randperm(len(both), generator=generator).to(both.device)] for _ in range(shuffles))])
+    found = _energies(torch.cdist(both, both), groups)
+    return ((found[1:] >= found[0]).sum().item() + 1) / (shuffles + 1)
