@@ -1,12 +1,11 @@
 """StyleGAN's sliders: truncation with noise, and the crossover of two styles."""
 
-import io
 import math
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sliders import check_redraws, pixels
 
 from v101_utils.gans import StyleGenerator
 from v101_utils.widgets import CrossoverView, TruncationView, crossover_sliders, truncation_sliders
@@ -23,10 +22,6 @@ def generator():
             layer.noise_strength.fill_(0.3)
         network.w_average.copy_(torch.linspace(-1, 1, 8))
     return network.requires_grad_(False).eval()
-
-
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture.convert("RGB")).astype(int)
 
 
 # Truncation and noise
@@ -108,14 +103,7 @@ def test_a_wrong_crossover_is_refused(generator, crossover, pair, message):
 ])  # fmt: skip
 def test_setting_a_slider_redraws(generator, make, view, name, moves):
     view = view(generator)
-    box = make(view)
-    assert f"v101-{name}" in box._dom_classes and len(box.children) == len(moves) + 1
-    *sliders, picture = box.children
-    for slider, value in zip(sliders, moves.values(), strict=True):
-        before = picture.value
-        slider.value = value
-        assert picture.value != before
-    assert (pixels(Image.open(io.BytesIO(picture.value))) == pixels(view.render(**moves))).all()
+    check_redraws(make(view), view, name, moves)
 
 
 def test_the_sliders_ends_are_all_allowed(generator):
