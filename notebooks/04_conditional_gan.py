@@ -341,7 +341,7 @@ rows({name: columns(generator, generator.latents(3, seed=4))
 
 # %% [markdown]
 # Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different in more than their shade? Read the diversity above beside it, and hold both against the pictures at the top of this chapter. A network that obeys its labels so early has
-# learned one outline for each class, and most of the training is still to come.
+# learned outlines, and most of the training is still to come.
 #
 # The two losses should not be compared as marks: a discriminator whose loss stays near the dotted line knows little, one that pulls away from it has found something to tell real and drawn pictures apart, and its generator has more to repair. Which of the two ways ends better depends on data, size and patience; projection is the one that
 # most large class-conditional GANs came to use. One short training of each does not decide it, and another seed moves the numbers by more than you would like.
@@ -365,6 +365,8 @@ plt.show()
 # %% [markdown]
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
+#
+# Here the two tables are alike nearly everywhere, mistakes and all, and the share of labels right is that of real pictures. More than that is not to be had without drawing plainer clothes than there are; the next section but one does so on purpose.
 #
 # ### What does the latent carry?
 #
@@ -395,7 +397,7 @@ print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2
 
 # %% [markdown]
 # Compare each table with what chance would give. The **shade** is shared by all: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
-# The **width** is another matter: the classes fall into groups. Within the tops, trousers and dresses what makes one wide makes the others wide; shoes go with shoes; and between the two groups look at the sign. Width means nothing that a shoe and a dress could share, and the network found that out from the labels' pictures alone.
+# The **width** is another matter: it is shared by some and not by others. Find the darkest squares beside the diagonal: what makes a T-shirt wide makes a dress, a coat, a shirt wide. Find the lines that are nearly white: for a shoe, which always fills the picture from side to side, the width that a top has means nothing. The network found that out from the labels' pictures alone.
 #
 # ## Between two classes
 #
@@ -445,7 +447,7 @@ for axes, (a, b) in zip(panels, ((3, 0), (1, 8))):
 plt.show()
 
 # %% [markdown]
-# Straight lines would be a cross-fade of probabilities. What the network does is more of a switch: little happens for a while, and then much within a few steps of the slider. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong. And watch "any other": where it rises, the way from one class to the
+# Straight lines would be a cross-fade of probabilities. For the pair that is alike the change is gradual, a shape that moves. For the other it is a switch: little happens for a while, and then much within a few steps of the slider. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong. And watch "any other": where it rises, the way from one class to the
 # other passes by a third.
 #
 # ## Beyond a class: guidance, and why it is not a GAN's
@@ -485,8 +487,8 @@ panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, a grey lump. On its **right**, the diversity falls with each step as it does under guidance. But compare what
-# is bought with it. Under guidance the labels right *rise* with the scale; here nothing is gained, and with larger $s$ they are lost as well. Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. On its **right** the bargain looks like guidance: each step makes more labels right (plainer cases of a class than the data have), and takes diversity away. But compare the price in Fréchet distance with that in chapter 08.
+# Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
 # A GAN has a knob of its own for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. It is called truncation, and chapter 05 turns it.
 #
@@ -536,7 +538,7 @@ plt.show()
 # %% [markdown]
 # ### Common mistake 1: labels for the generator, none for the discriminator
 #
-# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the columns may well differ, since a label is as good as any other random number for making pictures different. It has become a second latent. Whether a column shows what it is called is luck: the share of right labels may be near 0 or far above a tenth, depending on which label fell to which kind of clothes, and no step of the training works towards it.
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
 #
 # ### Common mistake 2: drawn for one label, judged with another
 #
@@ -573,6 +575,19 @@ plt.show()
 # %% [markdown]
 # Near the left edge the label is all but ignored. But then the line rises and catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 have grown out of their faintness after some dozens of steps, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
 # look, and to start in proportion.
+#
+# In the **generator** it is the other way round: there a label should start *small*. PyTorch draws an embedding from $\mathcal N(0,1)$, as large as the latent. Then at the start the picture is as much the label's as the latent's, a class finds its one safe picture before it has learned to use the latent, and stays there for long. The package starts it at 0.02, like all other weights. The same short training with the one and the other:
+
+# %%
+loud = game(classes=10)
+torch.nn.init.normal_(loud.generator.embed.weight)
+tries = {"N(0, 0.02²)": wrong["all right"][0], "N(0, 1)": play(loud, short)[0]}
+for name, generator in tries.items():
+    report(name, measure(generator.sample(count, seed=2)))
+rows({name: columns(generator, generator.latents(3, seed=6)) for name, generator in tries.items()}, label_width=120)
+
+# %% [markdown]
+# The labels are right sooner with the large embedding, and at what a price: look down the columns, and compare the diversity and the distance.
 #
 # ## Exercises
 #
@@ -623,7 +638,8 @@ check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).
 # * The discriminator must see the label, the **same** label that the picture was drawn for, beside real pictures with their own. Without it the generator is free to ignore the label, and does.
 # * A label enters as an embedding. In the generator it is put beside the latent, which shifts the first layer. In the discriminator it is painted as a channel (concatenation) or multiplied with the features (projection, which is exact where classes are log-linear in them).
 # * Obedience, quality and diversity are three things. Measure all three: "labels right" alone is high long before the pictures are good.
-# * Embeddings can be mixed: points between two classes are between them in the picture, too. Points *beyond* a class are where the network was never trained. Guidance is another thing, and diffusion's.
+# * Start the discriminator's label in proportion and the generator's small, or each class becomes one picture.
+# * Embeddings can be mixed: points between two classes are between them in the picture, too. Points *beyond* a class are where the network was never trained: plainer, and soon broken. Guidance is another thing, and diffusion's.
 #
 # ## References
 #

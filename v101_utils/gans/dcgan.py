@@ -25,9 +25,9 @@ def halvings(size: int) -> tuple[int, int]:
 def dcgan_weights(module: nn.Module) -> None:
     """Weights from N(0, 0.02), those of normalisations around 1 (Radford 2016, sec. 4)."""
     for part in module.modules():
-        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
             nn.init.normal_(part.weight, 0.0, 0.02)
-            if part.bias is not None:
+            if getattr(part, "bias", None) is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.weight, 1.0, 0.02)
@@ -45,7 +45,8 @@ class Generator(nn.Module):
 
     The latent becomes a picture of 4x4 pixels (7x7 for 28) with many channels; transposed convolutions of stride 2 double
     the side and halve the channels, down to `width` before the last; batch normalisation and ReLU stand between, tanh at
-    the end. Labels: an embedding of as many numbers as the latent has, beside the latent (Mirza & Osindero 2014).
+    the end. Labels: an embedding of as many numbers as the latent has, beside the latent (Mirza & Osindero 2014). It starts
+    near zero, like all weights here: one that starts as long as the latent drowns it, and each class becomes one picture.
     """
 
     def __init__(self, channels=1, size=28, latent_dim=64, width=64, classes=0, norm="batch"):
@@ -141,8 +142,8 @@ class Discriminator(nn.Module):
         self.to_score = nn.Linear(chain[-1] * side**2, 1)
         self.embed = nn.Embedding(classes, size**2 if concatenates else chain[-1] * side**2) if classes else None
         dcgan_weights(self)
-        if classes:
-            nn.init.normal_(self.embed.weight, 0.0, 0.02 if condition == "projection" else 1.0)
+        if concatenates:  # an image like any other, not a faint one
+            nn.init.normal_(self.embed.weight)
 
     def embedding(self, labels: torch.Tensor) -> torch.Tensor:
         """A row of numbers for each of the labels (B,) or, for what lies between classes, of their shares (B, classes)."""

@@ -147,7 +147,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "cgan-fashion": Recipe(
         "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.cgan_task,
-        lambda seed, device: fashion_batches(seed, device, 64), {"ci": 10, "laptop": 6000, "gpu": 60_000},
+        lambda seed, device: fashion_batches(seed, device, 64), {"ci": 10, "laptop": 15_000, "gpu": 60_000},
         gans.gan_fashion_figures, ema=0.999,
     ),
     "stylegan-shapes": Recipe(
