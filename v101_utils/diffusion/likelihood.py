@@ -52,7 +52,7 @@ def log_likelihood(denoiser, x: torch.Tensor, *, labels: torch.Tensor | None = N
             return eps.detach(), divergence(eps, u, vectors)
 
     schedule = denoiser.schedule
-    ends = torch.stack([schedule.sigma(t) / schedule.alpha(t) for t in (0.0, 1.0)]).to(x)
+    ends = torch.stack([schedule.sigma(t) / schedule.alpha(t) for t in (0.0, 1.0)]).to(x.dtype).to(x.device)
     start = x / schedule.alpha(0.0).item(), torch.zeros(len(x), dtype=x.dtype, device=x.device)
     u, fallen = (part[-1] for part in odeint(slopes, start, ends, rtol=rtol, atol=atol, method="dopri5"))
     size, rho = x[0].numel(), ends[1].item()

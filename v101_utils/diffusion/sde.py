@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from v101_utils.diffusion.samplers import State, check_falling, levels, stride_variance
-from v101_utils.diffusion.schedule import Schedule
+from v101_utils.diffusion.schedule import Schedule, spread
 
 
 def vp(first: float = 0.1, last: float = 20.0) -> Schedule:
@@ -56,10 +56,9 @@ class Rescheduled(nn.Module):
         self.classes, self.shape = denoiser.classes, getattr(denoiser, "shape", None)
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
-        old = self.denoiser.schedule
-        u = old.time_at(self.schedule.log_snr(torch.as_tensor(t, dtype=torch.float64)))
-        scale = (old.alpha(u) / self.schedule.alpha(torch.as_tensor(t, dtype=torch.float64))).to(x.dtype).to(x.device)
-        return self.denoiser(x * scale.view(-1, *[1] * (x.ndim - 1)) if scale.ndim else x * scale, u, labels)
+        old, t = self.denoiser.schedule, t.detach().cpu().double() if isinstance(t, torch.Tensor) else t
+        u = old.time_at(self.schedule.log_snr(t))  # a number or (B,), in float64
+        return self.denoiser(x * spread(old.alpha(u) / self.schedule.alpha(t), x), u, labels)
 
 
 def score(denoiser, x: torch.Tensor, t, labels: torch.Tensor | None = None) -> torch.Tensor:
@@ -132,7 +131,7 @@ def flow_slope(denoise) -> Callable:
     """du / d rho at (rho, u), a number and (B, ...): the noise in x = alpha u."""
 
     def slope(rho, u):
-        t = denoise.schedule.time_at(-2 * torch.as_tensor(rho, dtype=torch.float64).log()).item()
+        t = denoise.schedule.time_at(-2 * torch.tensor(float(rho), dtype=torch.float64).log()).item()
         return denoise(denoise.schedule.alpha(t).item() * u, t).eps
 
     return slope
@@ -148,7 +147,7 @@ def ode(rtol: float = 1e-4, atol: float = 1e-4) -> Callable:
 
         a_t, sigma_t, a_s, sigma_s = levels(denoise.schedule, state.t, s)
         ends = torch.tensor([sigma_t / a_t, sigma_s / a_s], dtype=torch.float64)
-        u = odeint(flow_slope(denoise), state.x / a_t, ends.to(state.x.dtype), rtol=rtol, atol=atol, method="dopri5")[-1]
+        u = odeint(flow_slope(denoise), state.x / a_t, ends.to(state.x.dtype).to(state.x.device), rtol=rtol, atol=atol, method="dopri5")[-1]
         return State(a_s * u, s)
 
     return rule
