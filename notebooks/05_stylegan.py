@@ -61,7 +61,7 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Hue, size and place are those of real shapes. What gives a drawn one away are its corners: many are neither quite a square nor quite a cross. The network is small and half an hour of one processor core is short, for a StyleGAN; the famous faces took weeks on eight GPUs. More interesting is what one can *do* with this generator, and with no other of these
+# Hue, size and place are those of real shapes. What gives a drawn one away are its corners: many are neither quite a square nor quite a cross. The network is small and half an hour of one processor core is short, for a StyleGAN; the famous faces took about a week on eight GPUs. More interesting is what one can *do* with this generator, and with no other of these
 # chapters: tell each layer something else.
 #
 # ## The idea
