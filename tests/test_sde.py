@@ -238,6 +238,17 @@ def test_the_same_seed_gives_the_same_bits(rule):
     assert all(torch.equal(a.x, b.x) and a.t == b.t for a, b in zip(*walks))
 
 
+def test_a_field_that_cannot_be_followed_is_said_to_be_so():
+    class Broken:
+        schedule, classes = vp(), 0
+
+        def __call__(self, x, t, labels=None):
+            return MIXTURE.denoiser(vp())(x, t)._replace(eps=x * math.nan)
+
+    with pytest.raises(ArithmeticError, match="came to a halt.*larger tolerances"):
+        sample(Broken(), normal(3, 2), ode(), 1)
+
+
 @pytest.mark.parametrize("rule", [euler_maruyama(), predictor_corrector()])
 def test_noise_can_only_be_taken_away(rule):
     with pytest.raises(ValueError, match="can only take noise away"):

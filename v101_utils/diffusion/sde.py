@@ -138,7 +138,10 @@ def flow_slope(denoise) -> Callable:
 
 
 def ode(rtol: float = 1e-4, atol: float = 1e-4) -> Callable:
-    """The probability flow from t to s by an adaptive solver, Dormand and Prince's of order 5 (torchdiffeq): one stride will do."""
+    """The probability flow from t to s by an adaptive solver, Dormand and Prince's of order 5 (torchdiffeq): one stride will do.
+
+    Raises ArithmeticError where the field is so rough that no step is small enough.
+    """
     if not (0 < rtol < 1 and 0 < atol < math.inf):
         raise ValueError(f"rtol {rtol}, atol {atol}: they should be small positive numbers, such as 1e-4")
 
@@ -147,7 +150,11 @@ def ode(rtol: float = 1e-4, atol: float = 1e-4) -> Callable:
 
         a_t, sigma_t, a_s, sigma_s = levels(denoise.schedule, state.t, s)
         ends = torch.tensor([sigma_t / a_t, sigma_s / a_s], dtype=torch.float64)
-        u = odeint(flow_slope(denoise), state.x / a_t, ends.to(state.x.dtype).to(state.x.device), rtol=rtol, atol=atol, method="dopri5")[-1]
+        start, ends = state.x / a_t, ends.to(state.x.dtype).to(state.x.device)
+        try:
+            u = odeint(flow_slope(denoise), start, ends, rtol=rtol, atol=atol, method="dopri5")[-1]
+        except AssertionError as error:  # its way to say that no step is small enough
+            raise ArithmeticError(f"the solver came to a halt ({error}): the field is not smooth there; try larger tolerances") from error
         return State(a_s * u, s)
 
     return rule
