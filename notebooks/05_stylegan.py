@@ -28,7 +28,6 @@ if importlib.util.find_spec("v101_utils") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", address], check=True)
     importlib.invalidate_caches()
 
-
 # %%
 import math
 from copy import deepcopy
