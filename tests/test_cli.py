@@ -12,6 +12,7 @@ from v101_utils.cli import main
 from v101_utils.data import fashion_mnist, to_signed, to_unit
 from v101_utils.files import save_images
 from v101_utils.zoo import RECIPES, load
+from v101_utils.zoo.latent_recipes import held_out_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,13 @@ def test_the_labels_are_written_beside_the_images(given, written):
         assert sorted(archive.files) == (["images"] if written is None else ["images", "labels"])
         if written is not None:
             assert archive["labels"].dtype == np.int64 and archive["labels"].tolist() == written
+
+
+def test_an_autoencoder_reconstructs(here):
+    save_images(here / "in.npz", to_unit(held_out_pictures(3)[0]))
+    assert v101("reconstruct", "autoencoder-shapes", "--input", "in.npz", "--out", "out.npz") == 0
+    assert images("out.npz").shape == (3, 3, 64, 64)
+    assert ((images("out.npz") - images("in.npz")) ** 2).mean() < 0.001
 
 
 def test_labels_with_spaces_and_the_class_that_they_ask_for():
@@ -197,6 +205,7 @@ ERRORS = {
     "sample ddpm-fashion --count 1 --labels 3,none --out x.npz": "'none'.*stands alone",
     "sample ddpm-fashion --count 1 --labels 3, --out x.npz": "''.*3 dress",
     "sample ddpm-fashion --count 1 --labels 1.5 --out x.npz": "'1.5'",
+    "reconstruct autoencoder-shapes --input good.npz --beta 1 --out x.npz": r"good.npz.*\(N, 3, 64, 64\)",
     "reconstruct ddpm-fashion --input good.npz --out x.npz": "ddpm-fashion cannot reconstruct.*vae-fashion",
     "reconstruct gan-of-cats --input good.npz --out x.npz": "gan-of-cats.*vae-fashion",
     "reconstruct classifier-fashion --input good.npz --out x.npz": "classifier-fashion.*vae-fashion",

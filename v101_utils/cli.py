@@ -108,11 +108,15 @@ def reconstruct(args) -> None:
     model = _network(args.name, "reconstruct")
     check_writable(args.out)
     images = to_signed(torch.from_numpy(load_images(args.input, model.shape)))
-    beta, parts = _beta(args, model), []
-    model.reconstruct(images[:1], beta)  # refuses a wrong beta before any work
+    options, parts = {}, []
+    if "beta" in inspect.signature(model.reconstruct).parameters:
+        options["beta"] = _beta(args, model)
+    elif args.beta is not None:
+        raise ValueError(f"{args.name} has no beta: leave --beta out")
+    model.reconstruct(images[:1], **options)  # refuses a wrong beta before any work
     with tqdm(total=len(images), unit="image", desc="reconstructing") as bar:
         for part in images.split(250):
-            parts.append(model.reconstruct(part, beta))
+            parts.append(model.reconstruct(part, **options))
             bar.update(len(part))
     _save(args.out, torch.cat(parts))
 

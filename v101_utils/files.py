@@ -32,7 +32,7 @@ def write_atomically(path):
 
 
 def save_images(path, images, labels=None) -> None:
-    """Writes `images`, float32 (N, C, H, W) in [0, 1], and int64 `labels` (N,) if given, as an .npz file."""
+    """Writes `images`, float32 (N, C, H, W) in [0, 1], and int64 `labels`, (N,) or (N, words), if given, as an .npz file."""
     arrays = {"images": np.asarray(images, np.float32)}
     if labels is not None:
         arrays["labels"] = np.asarray(labels, np.int64)

@@ -10,20 +10,25 @@ def check_count(count: int) -> None:
         raise ValueError(f"count {count}: it should be at least 1")
 
 
-def labels_for(labels, count: int, classes: int) -> torch.Tensor | None:
-    """The labels (N,) of `count` samples, or None where there are no classes.
+def labels_for(labels, count: int, classes: int, words: int = 0) -> torch.Tensor | None:
+    """The labels (N,), or prompts (N, words), of `count` samples, or None where there are no classes.
 
-    labels: integers, repeated if there are fewer than `count`; None is a fair mix of all. Raises ValueError for anything
-    else, for labels where there are no classes, or a count below 1.
+    labels: integers, repeated if there are fewer than `count`; None is a fair mix of all, or prompts that say nothing.
+    words: 0, or how many words a label has that is a prompt: then labels are (n, words), each a word or `classes`, which
+    says nothing. Raises ValueError for anything else, for labels where there are no classes, or a count below 1.
     """
     check_count(count)
     if labels is not None and not classes:
         raise ValueError("this network was trained without labels: leave them out")
     if not classes:
         return None
-    labels = range(classes) if labels is None else labels.cpu() if isinstance(labels, torch.Tensor) else labels
+    if labels is None:
+        labels = [[classes] * words] if words else range(classes)
+    labels = labels.cpu() if isinstance(labels, torch.Tensor) else labels
     labels = np.asarray(labels)
-    whole = labels.ndim == 1 and labels.size and labels.dtype.kind in "iu"
-    if not whole or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels {labels.tolist()}: they should be integers from 0 to {classes - 1}")
-    return torch.from_numpy(np.resize(labels, count).astype(np.int64))
+    whole = labels.ndim and labels.shape[1:] == ((words,) if words else ()) and labels.size and labels.dtype.kind in "iu"
+    top = classes if words else classes - 1
+    if not whole or labels.min() < 0 or labels.max() > top:
+        each = f"(n, {words}) integers" if words else "integers"
+        raise ValueError(f"labels {labels.tolist()}: they should be {each} from 0 to {top}")
+    return torch.from_numpy(labels[np.arange(count) % len(labels)].astype(np.int64))

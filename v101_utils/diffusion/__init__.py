@@ -2,6 +2,7 @@
 
 from v101_utils.diffusion.denoiser import PREDICTS, Denoiser, Prediction
 from v101_utils.diffusion.guidance import Clipped, Guided
+from v101_utils.diffusion.latent import LatentDiffusion
 from v101_utils.diffusion.likelihood import bits_per_dimension, dequantise, log_likelihood
 from v101_utils.diffusion.mixture import GaussianMixture
 from v101_utils.diffusion.sample import SAMPLERS, sample, trajectory
@@ -11,8 +12,8 @@ from v101_utils.diffusion.sde import Rescheduled, euler_maruyama, heun, ode, pre
 from v101_utils.diffusion.task import DiffusionTask, add_noise, drop_labels, stratified
 
 __all__ = [
-    "Clipped", "Denoiser", "DiffusionTask", "GaussianMixture", "Guided", "PREDICTS", "Prediction", "Rescheduled", "SAMPLERS",
-    "Schedule", "State", "add_noise", "ancestral", "bits_per_dimension", "cosine", "ddim", "dequantise", "dpm", "drop_labels",
-    "euler_maruyama", "from_betas", "heun", "linear", "log_likelihood", "ode", "predictor_corrector", "sample", "score",
-    "stratified", "sub_vp", "trajectory", "ve", "vp",
+    "Clipped", "Denoiser", "DiffusionTask", "GaussianMixture", "Guided", "LatentDiffusion", "PREDICTS", "Prediction",
+    "Rescheduled", "SAMPLERS", "Schedule", "State", "add_noise", "ancestral", "bits_per_dimension", "cosine", "ddim",
+    "dequantise", "dpm", "drop_labels", "euler_maruyama", "from_betas", "heun", "linear", "log_likelihood", "ode",
+    "predictor_corrector", "sample", "score", "stratified", "sub_vp", "trajectory", "ve", "vp",
 ]  # fmt: skip

@@ -52,14 +52,16 @@ class Denoiser(nn.Module):
 
     Called with x (B, ...), a time t (a number or (B,)) and labels (B,) or None, it returns a `Prediction`. This, with
     `schedule` and `classes` (the number of labels, which is also the null label), is all that samplers and guidance
-    know of a denoiser, so that exact ones and wrapped ones serve as well.
+    know of a denoiser, so that exact ones and wrapped ones serve as well. bounded: whether what it draws lies in [-1, 1], as
+    images do and latents do not.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, predicts: str = "v"):
+    def __init__(self, network: nn.Module, schedule: Schedule, predicts: str = "v", bounded: bool = True):
         super().__init__()
         check_predicts(predicts)
-        self.network, self.schedule, self.predicts = network, schedule, predicts
+        self.network, self.schedule, self.predicts, self.bounded = network, schedule, predicts, bounded
         self.classes, self.shape = getattr(network, "classes", 0), getattr(network, "shape", None)
+        self.label_shape = getattr(network, "label_shape", ())  # of one image's label: () for a class, (words,) for a prompt
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None) -> Prediction:
         alpha, sigma = self.schedule.levels(t, x)
@@ -69,7 +71,7 @@ class Denoiser(nn.Module):
 
     def sample(self, count: int, seed: int = 0, *, labels=None, steps: int | None = None, sampler="dpm",
                eta: float | None = None, guidance: float = 1.0, progress: bool = False) -> torch.Tensor:  # fmt: skip
-        """`count` images (N, C, H, W) in [-1, 1]; a pure function of its arguments.
+        """`count` images (N, C, H, W), in [-1, 1] if `bounded`; a pure function of its arguments.
 
         labels: as `labels_for` takes them. sampler: one of SAMPLERS, or a rule; eta, from 0 on, for "ddim" alone. steps: None
         is 50, or 1 for "ode", which chooses its own within each.
@@ -83,7 +85,7 @@ class Denoiser(nn.Module):
         if chosen is None and guidance != 1:
             raise ValueError(f"guidance {guidance:g} needs labels: without them there is nothing to guide to")
         rule, denoiser = rule_of(sampler, eta), self if guidance == 1 else Guided(self, guidance)
-        if sampler != "ode":  # an adaptive solver takes ever smaller steps over the kinks of a clipped field
+        if self.bounded and sampler != "ode":  # an adaptive solver takes ever smaller steps over the kinks of a clipped field
             denoiser = Clipped(denoiser)
         draws = {start: generator(seed, start) for start in range(0, count, 250)}  # each batch has its own noise
         device, parts = next(self.parameters()).device, []
@@ -93,16 +95,17 @@ class Denoiser(nn.Module):
                 mine = None if chosen is None else chosen[start : start + 250].to(device)
                 for state in trajectory(denoiser, noise, rule, times, labels=mine, generator=draw):
                     bar.update()
-                parts.append(state.x.clamp(-1, 1))
+                parts.append(state.x.clamp(-1, 1) if self.bounded else state.x)
         return torch.cat(parts)
 
     def labels_for(self, labels, count: int) -> torch.Tensor | None:
         """The labels (N,) of `count` samples, or None where the network is to see none.
 
-        labels: integers, repeated if there are fewer than `count`; None for a fair mix of all classes; or "none" for the
-        null label. Raises ValueError for anything else, or a count below 1.
+        labels: integers, repeated if there are fewer than `count`; None for a fair mix of all classes, or for no words where
+        labels are prompts (n, words); or "none" for the null label. Raises ValueError for anything else, or a count below 1.
         """
-        if self.classes and isinstance(labels, str) and labels == "none":
+        silent = labels is None and self.label_shape  # a prompt that was not given says nothing
+        if self.classes and (silent or isinstance(labels, str) and labels == "none"):
             check_count(count)
             return None
-        return labels_for(labels, count, self.classes)
+        return labels_for(labels, count, self.classes, *self.label_shape)

@@ -26,10 +26,12 @@ class Guided(nn.Module):
             raise ValueError(f"interval {interval}: it should be two times, 0 <= from < to <= 1")
         self.denoiser, self.scale, self.interval = denoiser, scale, interval
         self.schedule, self.classes = denoiser.schedule, denoiser.classes
+        self.label_shape = getattr(denoiser, "label_shape", ())
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
-        if labels is None or labels.shape != x.shape[:1]:
-            raise ValueError(f"guidance needs labels ({len(x)},), one for each image: without them there is nothing to guide to")
+        if labels is None or labels.shape != (len(x), *self.label_shape):
+            wanted = ", ".join(map(str, (len(x), *self.label_shape))) + ("" if self.label_shape else ",")
+            raise ValueError(f"guidance needs labels ({wanted}), one for each image: without them there is nothing to guide to")
         inside = torch.as_tensor((self.interval[0] <= t) & (t <= self.interval[1]))  # of a number or (B,)
         if self.scale == 1 or not inside.any():
             return self.denoiser(x, t, labels)
@@ -46,6 +48,7 @@ class Clipped(nn.Module):
     def __init__(self, denoiser):
         super().__init__()
         self.denoiser, self.schedule, self.classes = denoiser, denoiser.schedule, denoiser.classes
+        self.label_shape = getattr(denoiser, "label_shape", ())
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         prediction = self.denoiser(x, t, labels)

@@ -24,12 +24,13 @@ def rule_of(name, eta: float | None = None) -> Callable:
     return rules[name]()
 
 
-def check_labels(labels: torch.Tensor, classes: int, count: int) -> None:
-    """Raises ValueError unless labels are (count,) integers from 0 to `classes`, the null label."""
+def check_labels(labels: torch.Tensor, classes: int, count: int, words=()) -> None:
+    """Raises ValueError unless labels are (count, *words) integers from 0 to `classes`, the null label."""
     if not classes:
         raise ValueError("this denoiser knows no labels: leave them out")
-    if labels.shape != (count,) or labels.is_floating_point() or not ((labels >= 0) & (labels <= classes)).all():
-        raise ValueError(f"labels {labels.tolist()}: they should be {count} integers, one for each image, "
+    if labels.shape != (count, *words) or labels.is_floating_point() or not ((labels >= 0) & (labels <= classes)).all():
+        each = " times ".join(map(str, (count, *words)))
+        raise ValueError(f"labels {labels.tolist()}: they should be {each} integers, one for each image, "
                          f"from 0 to {classes - 1}, or {classes}, the null label")
 
 
@@ -50,7 +51,7 @@ def trajectory(
     """Yields a `State` after each step: x, its time, and the guess of the image that led there.
 
     x: (B, ...) at the first time, pure noise as a rule. sampler: a rule of `samplers`, or the name of one. steps: a number,
-    for uniform times from 1 to 0, or the times themselves. labels: (B,). generator: where a rule's fresh
+    for uniform times from 1 to 0, or the times themselves. labels: (B,), or prompts (B, words). generator: where a rule's fresh
     noise comes from, a CPU generator, so that the same seed gives the same noise on every device; None is torch's own.
     Raises ValueError, at the first step, for times that are not such and labels that there are not.
     """
@@ -59,7 +60,7 @@ def trajectory(
         raise ValueError(f"times {times}: they should be two or more, between 0 and 1, each another than the last")
     if labels is not None:
         labels = torch.as_tensor(labels, device=x.device)
-        check_labels(labels, denoiser.classes, len(x))
+        check_labels(labels, denoiser.classes, len(x), getattr(denoiser, "label_shape", ()))
 
     def noise():
         return torch.randn(x.shape, generator=generator).to(x.device, x.dtype)

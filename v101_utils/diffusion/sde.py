@@ -54,6 +54,7 @@ class Rescheduled(nn.Module):
                              f"made for {math.exp(-known / 2):.4g} at most: choose a schedule that ends earlier")
         self.denoiser, self.schedule = denoiser, schedule
         self.classes, self.shape = denoiser.classes, getattr(denoiser, "shape", None)
+        self.label_shape = getattr(denoiser, "label_shape", ())
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         old, t = self.denoiser.schedule, t.detach().cpu().double() if isinstance(t, torch.Tensor) else t

@@ -19,14 +19,20 @@ def stratified(count: int, device=None) -> torch.Tensor:
 
 
 def drop_labels(labels: torch.Tensor, null: int, share: float) -> torch.Tensor:
-    """Labels (B,) of which each is replaced by `null` with probability `share` (Ho & Salimans 2022, alg. 1)."""
-    return torch.where(torch.rand(labels.shape, device=labels.device) < share, null, labels)
+    """Labels (B,) of which each is replaced by `null` with probability `share` (Ho & Salimans 2022, alg. 1).
+
+    Of prompts (B, words) as many are dropped whole, and then as many single words, so that half a prompt is known too.
+    """
+    for shape in (labels.shape[:1] + (1,) * (labels.ndim - 1), labels.shape)[: labels.ndim]:
+        labels = torch.where(torch.rand(shape, device=labels.device) < share, null, labels)
+    return labels
 
 
 class DiffusionTask(Task):
     """Trains `model` on images, or on (images, labels): the mean squared error of what it predicts, L_simple for eps.
 
-    drop: the share of labels that are replaced by the null label, so that one network also learns the unconditional.
+    drop: the share of labels (and of single words, as `drop_labels` says) that are replaced by the null label, so that one
+    network also learns the unconditional.
     """
 
     def __init__(self, model: Denoiser, lr: float = 2e-3, drop: float = 0.15):
@@ -37,7 +43,8 @@ class DiffusionTask(Task):
         self.optimisers = {"model": adamw(model.parameters(), lr)}
 
     def training_step(self, batch, minimise):
-        x0, *rest = batch if isinstance(batch, (tuple, list)) else (batch,)  # (B, C, H, W) in [-1, 1], and perhaps labels (B,)
+        # (B, C, H, W) in [-1, 1], and perhaps labels (B,) or prompts (B, words)
+        x0, *rest = batch if isinstance(batch, (tuple, list)) else (batch,)
         labels = drop_labels(rest[0], self.model.classes, self.drop) if rest and self.model.classes else None
         t, eps = stratified(len(x0), x0.device), torch.randn_like(x0)
         x = add_noise(self.model.schedule, x0, t, eps)

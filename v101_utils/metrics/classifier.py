@@ -1,4 +1,6 @@
-"""A small classifier of Fashion-MNIST, an independent judge of generated images."""
+"""A small classifier, an independent judge of generated images."""
+
+import math
 
 import torch
 from torch import nn
@@ -8,21 +10,29 @@ from v101_utils.training.task import Task, adamw
 
 
 class Classifier(nn.Module):
-    """Images (B, 1, 28, 28) in [-1, 1] to logits (B, 10), by way of `features` (B, 128)."""
+    """Images (B, channels, size, size) in [-1, 1] to logits (B, classes), by way of `features` (B, 128).
+
+    The image is folded by 2, then each of `strides` is a convolution to as many channels as `widths` says. Raises
+    ValueError where `size` is not a multiple of 2 times the strides.
+    """
 
     num_features = 128  # the name that torchmetrics looks for
 
-    def __init__(self):
+    def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, widths=(32, 64, 64), strides=(1, 2, 1), dropout=0.3):
         super().__init__()
+        if size % (2 * math.prod(strides)):
+            raise ValueError(f"size {size} should be a multiple of {2 * math.prod(strides)}: folded by 2, then strides {strides}")
 
         def block(a, b, stride):
             return [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU()]
 
+        side, entering = size // (2 * math.prod(strides)), [4 * channels, *widths[:-1]]
+        layers = [layer for a, b, stride in zip(entering, widths, strides, strict=True) for layer in block(a, b, stride)]
         self.features = nn.Sequential(
-            nn.PixelUnshuffle(2), *block(4, 32, 1), *block(32, 64, 2), *block(64, 64, 1),  # (B, 64, 7, 7)
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 49, self.num_features), nn.ReLU(),
+            nn.PixelUnshuffle(2), *layers,  # (B, widths[-1], side, side)
+            nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1] * side**2, self.num_features), nn.ReLU(),
         )  # fmt: skip
-        self.head = nn.Linear(self.num_features, 10)
+        self.head = nn.Linear(self.num_features, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(images))

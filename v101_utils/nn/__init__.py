@@ -1,9 +1,9 @@
 """Parts that several models share."""
 
-from v101_utils.nn.attention import SelfAttention
+from v101_utils.nn.attention import CrossAttention, SelfAttention
 from v101_utils.nn.conditional_norm import ConditionalNorm
 from v101_utils.nn.residual import ResidualBlock
 from v101_utils.nn.time_embedding import sinusoidal_embedding
 from v101_utils.nn.unet import UNet
 
-__all__ = ["ConditionalNorm", "ResidualBlock", "SelfAttention", "UNet", "sinusoidal_embedding"]
+__all__ = ["ConditionalNorm", "CrossAttention", "ResidualBlock", "SelfAttention", "UNet", "sinusoidal_embedding"]

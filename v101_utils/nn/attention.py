@@ -1,4 +1,4 @@
-"""Self-attention over the positions of a feature map."""
+"""Attention over the positions of a feature map, and from them to words."""
 
 import torch
 from torch import nn
@@ -29,3 +29,41 @@ class SelfAttention(nn.Module):
         q, k, v = qkv.view(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)  # each (B, heads, HW, C / heads)
         found = F.scaled_dot_product_attention(q, k, v)  # positions, not channels, attend to each other
         return x + self.to_out(found.transpose(2, 3).reshape(b, c, h, w))
+
+
+class CrossAttention(nn.Module):
+    """Each position looks at the words of a prompt (Rombach et al. 2022, sec. 3.3): x (B, C, H, W) plus what it found.
+
+    Queries come from x, keys and values from the words (B, W, word_dim). The output projection starts at zero. Raises
+    ValueError where the channels cannot be split evenly over the heads.
+    """
+
+    def __init__(self, channels: int, word_dim: int, heads: int = 2, groups: int = 8):
+        super().__init__()
+        if heads < 1 or channels % heads:
+            raise ValueError(f"{channels} channels cannot be split over {heads} heads; they should be a multiple of it")
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.to_q = nn.Conv2d(channels, channels, 1)
+        self.to_kv = nn.Linear(word_dim, 2 * channels)
+        self.to_out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+
+    def _heads(self, x: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries (B, heads, HW, C / heads), keys and values (B, heads, W, C / heads)."""
+        b, c, h, w = x.shape
+        q = self.to_q(self.norm(x)).view(b, self.heads, c // self.heads, h * w).transpose(2, 3)
+        k, v = self.to_kv(words).view(b, -1, 2, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def forward(self, x: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        q, k, v = self._heads(x, words)
+        found = F.scaled_dot_product_attention(q, k, v)  # every position asks, the words answer
+        return x + self.to_out(found.transpose(2, 3).reshape(x.shape))
+
+    def weights(self, x: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """How much each position looks at each word, the mean of the heads: (B, W, H, W'), summing to 1 over the words."""
+        q, k, _ = self._heads(x, words)
+        looks = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1).mean(1)  # (B, HW, W)
+        return looks.transpose(1, 2).unflatten(2, x.shape[2:])

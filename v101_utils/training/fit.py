@@ -75,7 +75,8 @@ class _Loop:
         self.rank = self.accelerator.process_index
         task.to(self.accelerator.device, memory_format=plan.memory_format)
         if ema:
-            ema.average.to(self.accelerator.device, memory_format=plan.memory_format)
+            for network in (ema.average, ema.module):  # of which the task may train a part alone
+                network.to(self.accelerator.device, memory_format=plan.memory_format)
         if self.world > 1:  # everyone starts from the same weights, whatever each was seeded with
             for tensor in [*task.parameters(), *task.buffers()]:
                 tensor.data.copy_(broadcast(tensor.data))

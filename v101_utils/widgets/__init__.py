@@ -4,6 +4,7 @@ from v101_utils.widgets.class_mix import ClassMixView, class_mix_sliders
 from v101_utils.widgets.critic import CriticView, critic_slider
 from v101_utils.widgets.diffusion import GuidanceView, NoiseView, StepsView, guidance_sliders, noise_slider, steps_sliders
 from v101_utils.widgets.gan_theory import DistanceView, distance_slider
+from v101_utils.widgets.latent import ChannelView, PromptView, channel_sliders, prompt_sliders
 from v101_utils.widgets.latents import LatentWalkView, walk_sliders
 from v101_utils.widgets.live import live
 from v101_utils.widgets.sde import CorrectorView, FieldView, corrector_sliders, field_slider
@@ -11,8 +12,9 @@ from v101_utils.widgets.stylegan import CrossoverView, TruncationView, crossover
 from v101_utils.widgets.vae import BetaView, LatentView, vae_sliders
 
 __all__ = [
-    "BetaView", "ClassMixView", "CorrectorView", "CriticView", "CrossoverView", "DistanceView", "FieldView", "GuidanceView",
-    "LatentView", "LatentWalkView", "NoiseView", "StepsView", "TruncationView", "class_mix_sliders", "corrector_sliders",
-    "critic_slider", "crossover_sliders", "distance_slider", "field_slider", "guidance_sliders", "live", "noise_slider",
-    "steps_sliders", "truncation_sliders", "vae_sliders", "walk_sliders",
+    "BetaView", "ChannelView", "ClassMixView", "CorrectorView", "CriticView", "CrossoverView", "DistanceView", "FieldView",
+    "GuidanceView", "LatentView", "LatentWalkView", "NoiseView", "PromptView", "StepsView", "TruncationView",
+    "channel_sliders", "class_mix_sliders", "corrector_sliders", "critic_slider", "crossover_sliders", "distance_slider",
+    "field_slider", "guidance_sliders", "live", "noise_slider", "prompt_sliders", "steps_sliders", "truncation_sliders",
+    "vae_sliders", "walk_sliders",
 ]  # fmt: skip

@@ -12,9 +12,11 @@ from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
 from v101_utils.gans import StyleGenerator
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
+from v101_utils.metrics.prompts import PromptClassifier, PromptTask
 from v101_utils.nn import UNet
-from v101_utils.vae import VAE, Ensemble, VAETask
+from v101_utils.vae import VAE, Autoencoder, AutoencoderTask, Ensemble, VAETask
 from v101_utils.zoo import gan_recipes as gans
+from v101_utils.zoo import latent_recipes as latents
 
 BETAS, SHAPES_BETAS = (0.1, 100.0), (0.02, 10.0)  # the ranges that beta-conditioned networks are trained for
 FIXED_BETAS = (0.1, 1.0, 10.0)  # each has a network of its own, for comparison
@@ -121,6 +123,7 @@ def fixed_recipe(beta: float) -> Recipe:
 
 
 FASHION, SHAPES = "Fashion-MNIST, 28x28 grey", "drawn shapes, 32x32 RGB, fresh at each step"
+PROMPTED = "drawn shapes with prompts, 64x64 RGB, fresh at each step"
 RECIPES: dict[str, Recipe] = {
     "classifier-fashion": Recipe(
         "classifier of Fashion-MNIST, whose features judge generated images", FASHION,
@@ -154,6 +157,15 @@ RECIPES: dict[str, Recipe] = {
         "StyleGAN of drawn shapes", SHAPES, StyleGenerator, gans.stylegan_task,
         lambda seed, device: ShapeBatches(32, seed, device=device), {"ci": 10, "laptop": 9000, "gpu": 60_000},
         gans.stylegan_shapes_figures, ema=0.999,
+    ),
+    "classifier-shapes": Recipe(
+        "reader of drawn shapes, which says what a prompt of each would be", PROMPTED,
+        PromptClassifier, PromptTask, lambda seed, device: latents.prompt_batches(seed, device, 64),
+        {"ci": 10, "laptop": 2000, "gpu": 6000}, latents.judge_figures,
+    ),
+    "autoencoder-shapes": Recipe(
+        "autoencoder of drawn shapes, for diffusion in its latents", PROMPTED,
+        Autoencoder, AutoencoderTask, latents.prompt_batches, {"ci": 10, "laptop": 3000, "gpu": 20_000}, latents.autoencoder_figures,
     ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(
