@@ -131,6 +131,9 @@ def test_the_top_left_is_kept(factor, size):
 def test_what_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="of 11 x 14 cannot be shrunk 4 times: crop them to 8 x 12"):
         shrink(torch.zeros(1, 3, 11, 14), 4)
+    for size in ((8, 14), (14, 8)):  # one side that does not is enough
+        with pytest.raises(ValueError, match="cannot be shrunk 4 times"):
+            shrink(torch.zeros(1, 3, *size), 4)
     with pytest.raises(ValueError, match="they should be 4 x 4 at least"):
         shrink(torch.zeros(1, 3, 3, 14), 4)
 
