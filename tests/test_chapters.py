@@ -349,3 +349,16 @@ def test_the_setup_cell_does_nothing_where_the_package_is(tmp_path):
 
 def test_the_setup_cell_is_short():
     assert len(chapters.setup_cell("").splitlines()) < 12
+
+
+@by_chapter
+def test_the_listings_are_the_packages_source_as_it_is(path):
+    """`source(thing)` shows what the package held when the chapter was run; it may have changed since."""
+    cells = [cell for cell in nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells if cell.cell_type == "code"]
+    names = {}
+    for statement in re.findall(r"^from v101_utils[\w.]* import (?:\([^)]*\)|[^\n]*)", "\n".join(c.source for c in cells), re.M):
+        exec(statement, names)
+    listings = [cell for cell in cells if re.fullmatch(r"source\([\w.]+\)", cell.source.split("\n")[-1])]
+    assert listings
+    for cell in listings:
+        assert cell.outputs[-1].data["text/plain"] == eval(cell.source.split("\n")[-1], names).data

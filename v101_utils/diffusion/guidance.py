@@ -30,8 +30,7 @@ class Guided(nn.Module):
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         if labels is None or labels.shape != (len(x), *self.label_shape):
-            wanted = ", ".join(map(str, (len(x), *self.label_shape))) + ("" if self.label_shape else ",")
-            raise ValueError(f"guidance needs labels ({wanted}), one for each image: without them there is nothing to guide to")
+            raise ValueError(f"guidance needs labels {(len(x), *self.label_shape)}, one for each image: without them there is nothing to guide to")
         inside = torch.as_tensor((self.interval[0] <= t) & (t <= self.interval[1]))  # of a number or (B,)
         if self.scale == 1 or not inside.any():
             return self.denoiser(x, t, labels)

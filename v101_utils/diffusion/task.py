@@ -23,9 +23,11 @@ def drop_labels(labels: torch.Tensor, null: int, share: float) -> torch.Tensor:
 
     Of prompts (B, words) as many are dropped whole, and then as many single words, so that half a prompt is known too.
     """
-    for shape in (labels.shape[:1] + (1,) * (labels.ndim - 1), labels.shape)[: labels.ndim]:
-        labels = torch.where(torch.rand(shape, device=labels.device) < share, null, labels)
-    return labels
+    each = len(labels), *[1] * (labels.ndim - 1)  # (B,), or (B, 1) for prompts
+    labels = torch.where(torch.rand(each, device=labels.device) < share, null, labels)
+    if labels.ndim == 1:
+        return labels
+    return torch.where(torch.rand(labels.shape, device=labels.device) < share, null, labels)
 
 
 class DiffusionTask(Task):
