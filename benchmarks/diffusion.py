@@ -67,18 +67,23 @@ def fresh_plan(task, batch) -> runtime.Plan:
         return runtime.fastest(task, batch, cache=Path(folder) / "plans.json")
 
 
-def train_ours(clock: Clock) -> tuple[Denoiser, str]:
-    made = recipe("ddpm-fashion")
-    torch.manual_seed(runtime.derive_seed(0, 1))
-    model, batches = made.build(), made.batches(0, runtime.device())
-    ema, task = Ema(model, made.ema), made.task(model)
-    plan = fresh_plan(task, batches(0))
+def train_until(clock: Clock, task, batches, ema: Ema, plan: runtime.Plan) -> None:
+    """Trains `task` and its average until the clock says stop, with a learning rate that has decayed by then."""
     for _ in fit(
         task, batches, 10**9, ema=ema, plan=plan, progress=False,
         lr_schedule=lambda step: warmup_cosine(clock.steps)(step),
     ):  # fmt: skip
         if not clock.tick():
             break
+
+
+def train_ours(clock: Clock) -> tuple[Denoiser, str]:
+    made = recipe("ddpm-fashion")
+    torch.manual_seed(runtime.derive_seed(0, 1))
+    model, batches = made.build(), made.batches(0, runtime.device())
+    ema, task = Ema(model, made.ema), made.task(model)
+    plan = fresh_plan(task, batches(0))
+    train_until(clock, task, batches, ema, plan)
     return ema.average, f"{plan.precision}, channels_last {plan.channels_last}"
 
 
@@ -215,17 +220,22 @@ def slider(moves: int = 5) -> None:
     print(f"the guidance slider: {seconds:.2f} s a move (under 0.8 is asked)", flush=True)
 
 
-def main(seconds: float, count: int, only: str | None, out: Path | None, threads: int | None) -> None:
+def run_parts(parts: dict, only: str | None, threads: int | None) -> None:
+    """Runs the part called `only`, or all of them, with so many threads (None: as many as there are)."""
     if threads:
         torch.set_num_threads(threads)
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
     runtime.set_up(seed=0)
-    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "walks": lambda: walks(count),
-             "quality": lambda: quality(seconds, count, out)}  # fmt: skip
     for name, part in parts.items():
         if only in (None, name):
             part()
+
+
+def main(seconds: float, count: int, only: str | None, out: Path | None, threads: int | None) -> None:
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    parts = {"slider": slider, "sampling": sampling, "throughput": throughput, "walks": lambda: walks(count),
+             "quality": lambda: quality(seconds, count, out)}  # fmt: skip
+    run_parts(parts, only, threads)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import argparse
 import time
 
 import torch
-from diffusion import median_seconds
+from diffusion import median_seconds, run_parts
 from gan_peers import pytorch_examples_dcgan, pytorch_gan_wgan_gp
 
 from v101_utils import runtime, zoo
@@ -98,12 +98,7 @@ def steps(few: int = 2) -> None:
 
 
 def main(only: str | None, seconds: float | None, threads: int | None) -> None:
-    if threads:
-        torch.set_num_threads(threads)
-    runtime.set_up(seed=0)
-    for name, part in {"steps": steps, "quality": lambda: quality(seconds)}.items():
-        if only in (None, name):
-            part()
+    run_parts({"steps": steps, "quality": lambda: quality(seconds)}, only, threads)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from diffusion import Clock, fresh_plan
+from diffusion import Clock, fresh_plan, median_seconds, run_parts, train_until
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,7 +25,7 @@ from v101_utils.data.prompts import WORDS, PromptBatches, every_prompt
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
 from v101_utils.metrics.prompts import words_right
 from v101_utils.nn import UNet
-from v101_utils.training import Ema, fit, warmup_cosine
+from v101_utils.training import Ema
 from v101_utils.zoo import latent_recipes
 
 EMA = 0.998
@@ -56,18 +56,6 @@ RIVALS = {
 }
 
 
-def best_seconds(runs: dict[str, Callable], rounds: int = 3) -> dict[str, float]:
-    """The least seconds of each of `runs`, in alternating rounds, after one that warms up."""
-    best = {}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number:
-                best[name] = min(best.get(name, float("inf")), time.perf_counter() - start)
-    return best
-
-
 @torch.no_grad()
 def multiply_adds(network: nn.Module, *inputs: torch.Tensor) -> int:
     """Those of one call. The counter calls each two operations, and knows the plain way to compute attention best."""
@@ -95,7 +83,7 @@ def sampling(count: int = 16) -> None:
     decoding = multiply_adds(ours.autoencoder.decode, torch.zeros(1, *ours.autoencoder.latent_shape, device=where))
     runs = {name: lambda model=model: model.sample(count, labels=prompts, **DRAWING).cpu()
             for name, model in {"latents": ours, "pixels": theirs}.items()}  # fmt: skip
-    seconds = best_seconds(runs)
+    seconds = median_seconds(runs)
     print(f"the decoder, once a picture: {decoding / 1e6:,.1f} million multiply-adds", flush=True)
     how = f"{count} pictures, {DRAWING['steps']} steps, guidance {DRAWING['guidance']:g}"
     print(f"sampling, {how}: latents {seconds['latents']:.2f} s, pixels {seconds['pixels']:.2f} s; latents are "
@@ -111,12 +99,7 @@ def train(rival: Rival, seconds: float) -> tuple[nn.Module, int, float]:
     ema, task = Ema(model, EMA), rival.task(model)
     plan = fresh_plan(task, batches(0))
     clock = Clock(seconds - (time.perf_counter() - start))  # begins here, lest it take the preparations for a slow step
-    for _ in fit(
-        task, batches, 10**9, ema=ema, plan=plan, progress=False,
-        lr_schedule=lambda step: warmup_cosine(clock.steps)(step),
-    ):  # fmt: skip
-        if not clock.tick():
-            break
+    train_until(clock, task, batches, ema, plan)
     return ema.average, clock.number, time.perf_counter() - start
 
 
@@ -151,12 +134,7 @@ def quality(seconds: float, count: int) -> None:
 
 
 def main(seconds: float, count: int, only: str | None, threads: int | None) -> None:
-    if threads:
-        torch.set_num_threads(threads)
-    runtime.set_up(seed=0)
-    for name, part in {"sampling": sampling, "quality": lambda: quality(seconds, count)}.items():
-        if only in (None, name):
-            part()
+    run_parts({"sampling": sampling, "quality": lambda: quality(seconds, count)}, only, threads)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from randomised import randomised
 from scipy import stats
 from torch import nn
 
@@ -25,15 +26,6 @@ LATENTS = torch.randn(3, 4, 4, 4, generator=torch.Generator().manual_seed(1))
 WRONG = [
     PROMPTS[0], PROMPTS[:, :3], PROMPTS[:, 0], PROMPTS[:, None], PROMPTS.double(), torch.full((3, 4), 15), torch.full((3, 4), -1),
 ]  # fmt: skip
-
-
-def randomised(module: nn.Module, seed=0) -> nn.Module:
-    """The module with no weight left at zero, as if it had been trained."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return module
 
 
 def untrained(**options) -> UNet:

@@ -4,19 +4,11 @@ import math
 
 import pytest
 import torch
+from randomised import randomised
 from torch import nn
 from torch.nn import functional as F
 
 from v101_utils.nn import ConditionalNorm, ResidualBlock, SelfAttention, UNet, sinusoidal_embedding
-
-
-def randomised(module: nn.Module, seed=0) -> nn.Module:
-    """The module with no weight left at zero, as if it had been trained."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.add_(0.1 * torch.randn_like(p))
-    return module
 
 
 def small(**options) -> UNet:

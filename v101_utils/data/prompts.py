@@ -12,6 +12,7 @@ CHOICES = {"size": ("small", "large"), "colour": COLOURS, "shape": SHAPES, "turn
 WORDS = tuple(word for words in CHOICES.values() for word in words)  # a token is a place in this list
 NULL = len(WORDS)  # the token of a word that was left out
 UNSEEN = (("blue", "square"), ("red", "ellipse"), ("green", "triangle"), ("yellow", "cross"))  # never trained on together
+SIZES = tuple(len(words) for words in CHOICES.values())  # how many words each factor has
 STARTS = tuple(WORDS.index(words[0]) for words in CHOICES.values())  # the first token of each factor
 
 
@@ -60,9 +61,8 @@ def factors_of(prompts: torch.Tensor, *seeds: int) -> torch.Tensor:
     """
     if prompts.ndim != 2 or prompts.shape[1] != len(CHOICES):
         raise ValueError(f"prompts {tuple(prompts.shape)}: they should be whole, (N, {len(CHOICES)}) tokens")
-    counts = torch.tensor([len(words) for words in CHOICES.values()])
     choice = prompts.cpu() - torch.tensor(STARTS)  # (N, 4), which of each factor's words
-    if len(wrong := prompts[((choice < 0) | (choice >= counts)).any(1).to(prompts.device)]):
+    if len(wrong := prompts[((choice < 0) | (choice >= torch.tensor(SIZES))).any(1).to(prompts.device)]):
         raise ValueError(f"the prompt {wrong[0].tolist()} is not whole: it should have a word of each of {', '.join(CHOICES)}")
     size, colour, shape, turn = choice.float().T
     free = torch.rand(len(prompts), 7, generator=generator(*seeds))

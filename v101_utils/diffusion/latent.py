@@ -48,7 +48,8 @@ class LatentDiffusion(nn.Module):
         """
         check_count(count)
         if labels is None:
-            labels = every_prompt()[torch.arange(count) * 37 % 96]  # 37 and 96 have no common factor: all, well mixed
+            every = every_prompt()
+            labels = every[torch.arange(count) * 37 % len(every)]  # 37 and 96 have no common factor: all, well mixed
         if isinstance(labels, str):
             if labels.strip().lower() == "none":
                 return None

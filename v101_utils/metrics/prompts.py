@@ -3,11 +3,9 @@
 import torch
 from torch.nn import functional as F
 
-from v101_utils.data.prompts import CHOICES, STARTS, WORDS
+from v101_utils.data.prompts import CHOICES, SIZES, STARTS, WORDS
 from v101_utils.metrics.classifier import Classifier
 from v101_utils.training.task import Task, adamw
-
-SIZES = [len(words) for words in CHOICES.values()]
 
 
 class PromptClassifier(Classifier):

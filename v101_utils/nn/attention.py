@@ -5,6 +5,11 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def check_heads(channels: int, heads: int) -> None:
+    if heads < 1 or channels % heads:
+        raise ValueError(f"{channels} channels cannot be split over {heads} heads; they should be a multiple of it")
+
+
 class SelfAttention(nn.Module):
     """Each position looks at all others (Vaswani et al. 2017, sec. 3.2): x (B, C, H, W) plus what it found.
 
@@ -14,8 +19,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 2, groups: int = 8):
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"{channels} channels cannot be split over {heads} heads; they should be a multiple of it")
+        check_heads(channels, heads)
         self.heads = heads
         self.norm = nn.GroupNorm(groups, channels)
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
@@ -40,8 +44,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, channels: int, word_dim: int, heads: int = 2, groups: int = 8):
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"{channels} channels cannot be split over {heads} heads; they should be a multiple of it")
+        check_heads(channels, heads)
         self.heads = heads
         self.norm = nn.GroupNorm(groups, channels)
         self.to_q = nn.Conv2d(channels, channels, 1)

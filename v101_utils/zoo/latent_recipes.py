@@ -1,6 +1,7 @@
 """Latent diffusion of drawn shapes: autoencoder and judge, which ship, and a denoiser of its latents to train."""
 
 import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from v101_utils.data import Batches, to_unit
 from v101_utils.data.prompts import WORDS, PromptBatches, every_prompt, factors_of
@@ -20,13 +21,14 @@ def prompt_batches(seed: int, device, size: int = 16) -> PromptBatches:
 
 def held_out_pictures(count: int = 960) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (count, 3, 64, 64) that no training sees, of every prompt by turns, and the prompts (count, 4)."""
-    prompts = every_prompt().repeat(-(-count // 96), 1)[:count]
+    every = every_prompt()
+    prompts = every[torch.arange(count) % len(every)]
     return draw(factors_of(prompts, 1_000_003), 64), prompts
 
 
 def psnr(images: torch.Tensor, copies: torch.Tensor) -> float:
     """Peak signal-to-noise ratio in dB, of all pixels of images in [-1, 1] together."""
-    return -10 * (to_unit(images) - to_unit(copies)).square().mean().log10().item()
+    return peak_signal_noise_ratio(to_unit(copies), to_unit(images), data_range=1.0).item()
 
 
 def autoencoder_figures(model: Autoencoder) -> dict[str, float]:
