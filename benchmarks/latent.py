@@ -1,4 +1,4 @@
-"""Diffusion in latents of drawn shapes beside diffusion in pixels: the same prompts, and one level more for the pixels.
+"""Diffusion in latents of drawn shapes beside diffusion in pixels: the same prompts, and two levels more for the pixels.
 
     python benchmarks/latent.py [--only PART] [--seconds 1800] [--count 480] [--threads N]
 
@@ -17,14 +17,13 @@ from typing import NamedTuple
 import torch
 from diffusion import Clock, fresh_plan, median_seconds, run_parts, train_until
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from v101_utils import runtime, zoo
 from v101_utils.data.prompts import WORDS, PromptBatches, every_prompt
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
 from v101_utils.metrics.prompts import words_right
 from v101_utils.nn import UNet
+from v101_utils.runtime import multiply_adds
 from v101_utils.training import Ema
 from v101_utils.zoo import latent_recipes
 
@@ -41,27 +40,19 @@ class Rival(NamedTuple):
 
 
 def pixel_model() -> Denoiser:
-    """The denoiser of latents, for pixels: folded by 2, and with another level, without attention, to come down to 16x16."""
-    network = UNet(3, 64, (32, 64, 96), attention=(False, False, True), fold=2, classes=len(WORDS), words=4)
-    return Denoiser(network, cosine(), bounded=True)
+    """The denoiser of latents, for pixels: two levels more, without attention, to come down to the same 8x8 places."""
+    network = UNet(3, 64, (32, 48, 64, 96), attention=(False, False, True, True), fold=2, classes=len(WORDS), words=4)
+    return Denoiser(network, cosine(), predicts="x0")
 
 
 def pixel_batches(seed: int, device) -> PromptBatches:
-    return PromptBatches(latent_recipes.BATCH, every_prompt(unseen=False), seed, device=device)
+    return PromptBatches(latent_recipes.BATCH, every_prompt(unseen=False), seed, device=device, wander=0.0)
 
 
 RIVALS = {
     "latents": Rival(latent_recipes.shapes_ldm, latent_recipes.ldm_task, latent_recipes.cached_latents),
-    "pixels": Rival(pixel_model, lambda model: DiffusionTask(model, drop=0.1), pixel_batches),
+    "pixels": Rival(pixel_model, lambda model: DiffusionTask(model, lr=3e-3, drop=0.1), pixel_batches),
 }
-
-
-@torch.no_grad()
-def multiply_adds(network: nn.Module, *inputs: torch.Tensor) -> int:
-    """Those of one call. The counter calls each two operations, and knows the plain way to compute attention best."""
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        network(*inputs)
-    return counter.get_total_flops() // 2
 
 
 def describe_sizes(name: str, denoiser: Denoiser) -> int:

@@ -95,6 +95,28 @@ def test_the_labels_are_written_beside_the_images(given, written):
             assert archive["labels"].dtype == np.int64 and archive["labels"].tolist() == written
 
 
+ASKED = "a large red square, rotated; a small cross"
+
+
+def test_prompts_are_drawn_as_the_library_draws_them_and_written_beside_the_images(here):
+    arguments = ("--count", 3, "--seed", 5, "--labels", ASKED, "--guidance", 3, "--steps", 2, "--out", "a.npz")
+    assert v101("sample", "ldm-shapes", *arguments) == 0
+    with np.load("a.npz") as archive:
+        assert archive["labels"].dtype == np.int64
+        assert archive["labels"].tolist() == [[1, 2, 8, 13], [0, 14, 11, 14], [1, 2, 8, 13]]  # 14: a word that was not said
+    prompts = [text.strip() for text in ASKED.split(";")]
+    expected = load("ldm-shapes").sample(3, 5, labels=prompts, steps=2, guidance=3.0)
+    assert np.array_equal(images("a.npz"), to_unit(expected).numpy())
+
+
+def test_prompts_that_were_not_given_are_a_mix_and_none_are_no_labels(here):
+    for file, given in (("a.npz", ()), ("b.npz", ("--labels", "none"))):
+        assert v101("sample", "ldm-shapes", "--count", 2, "--steps", 2, "--out", file, *given) == 0
+    with np.load("a.npz") as mixed, np.load("b.npz") as silent:
+        assert mixed["labels"].shape == (2, 4) and mixed["labels"].max() < 14
+        assert silent.files == ["images"]
+
+
 def test_an_autoencoder_reconstructs(here):
     save_images(here / "in.npz", to_unit(held_out_pictures(3)[0]))
     assert v101("reconstruct", "autoencoder-shapes", "--input", "in.npz", "--out", "out.npz") == 0
@@ -205,6 +227,11 @@ ERRORS = {
     "sample ddpm-fashion --count 1 --labels 3,none --out x.npz": "'none'.*stands alone",
     "sample ddpm-fashion --count 1 --labels 3, --out x.npz": "''.*3 dress",
     "sample ddpm-fashion --count 1 --labels 1.5 --out x.npz": "'1.5'",
+    "sample ldm-shapes --count 1 --labels purple --out x.npz": "'purple'.*red, yellow",
+    "sample ldm-shapes --count 1 --labels red,blue --out x.npz": "two words for the colour: 'red' and 'blue'",
+    "sample ldm-shapes --count 1 --labels cross;3 --out x.npz": "'3'.*cross",
+    "sample ldm-shapes --count 1 --labels none --guidance 3 --out x.npz": "guidance 3 needs labels",
+    "sample ldm-shapes --count 1 --psi 1 --out x.npz": "ldm-shapes does not take --psi; it takes --steps.*--labels",
     "reconstruct autoencoder-shapes --input good.npz --beta 1 --out x.npz": r"good.npz.*\(N, 3, 64, 64\)",
     "reconstruct ddpm-fashion --input good.npz --out x.npz": "ddpm-fashion cannot reconstruct.*vae-fashion",
     "reconstruct gan-of-cats --input good.npz --out x.npz": "gan-of-cats.*vae-fashion",

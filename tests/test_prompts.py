@@ -225,3 +225,17 @@ def test_the_judge_learns():
     steps = fit(PromptTask(PromptClassifier()), lambda step: batch, 10, plan=Plan(), progress=False)
     found = [step.scalars["loss"] for step in steps]
     assert found[-1] < 0.8 * found[0]
+
+
+@pytest.mark.parametrize("wander", [0.0, 0.5])
+def test_the_place_wanders_as_far_from_the_middle_as_asked(wander):
+    free, held = factors_of(MANY, 3), factors_of(MANY, 3, wander=wander)
+    assert torch.equal(free[:, :4], held[:, :4])  # nothing else changes
+    torch.testing.assert_close(held[:, 4:] - 0.5, wander * (free[:, 4:] - 0.5))
+    images, prompts = PromptBatches(8, every_prompt(), seed=1, wander=wander)(0)
+    assert torch.equal(images, draw(factors_of(prompts, 1, 0, wander=wander), 64))
+
+
+def test_a_place_cannot_wander_beyond_the_picture():
+    with pytest.raises(ValueError, match="wander 1.5: it should be from 0"):
+        factors_of(MANY, 0, wander=1.5)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from v101_utils.runtime import Plan, derive_seed, fastest, generator, pick, profile
+from v101_utils.nn import SelfAttention
+from v101_utils.runtime import Plan, derive_seed, fastest, generator, multiply_adds, pick, profile
 from v101_utils.training import Task
 
 
@@ -116,3 +117,10 @@ def test_the_package_imports_fast():
         return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
 
     assert any(seconds() < 0.3 for _ in range(3))
+
+
+def test_multiply_adds_are_those_of_products_convolutions_and_attention():
+    assert multiply_adds(nn.Linear(3, 5), torch.zeros(2, 3)) == 2 * 3 * 5
+    assert multiply_adds(nn.Conv2d(3, 8, 3, padding=1), torch.zeros(1, 3, 16, 16)) == 16 * 16 * 8 * 3 * 9
+    projections, places = 4 * 16 * 16 * 36, 36 * 36 * 16  # to q, k, v and out, at each of 6x6 places; each place with each
+    assert multiply_adds(SelfAttention(16), torch.zeros(1, 16, 6, 6)) == projections + 2 * places

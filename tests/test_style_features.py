@@ -88,6 +88,14 @@ def test_gradients_flow_to_the_image():
     assert image.grad.abs().min() >= 0 and image.grad.abs().max() > 0
 
 
+def test_strided_features_are_each_kth_of_the_others():
+    image, full, strided = picture(31, 40), FilterBank(count=8), FilterBank(count=8, strided=True)
+    assert full.strides == (1,) * 6 and strided.strides == (1, 1, 1, 2, 3, 5)
+    some, every = strided(image), full(image)
+    for layer, stride in zip(full.layers, strided.strides):
+        torch.testing.assert_close(some[layer], every[layer][..., ::stride, ::stride])
+
+
 @pytest.mark.parametrize("wrong", [{"sizes": (4,)}, {"sizes": ()}, {"sizes": (3, 3)}, {"sizes": (-1,)}, {"count": 0}])
 def test_no_such_bank(wrong):
     with pytest.raises(ValueError, match="should be"):

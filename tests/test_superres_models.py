@@ -56,12 +56,12 @@ def test_srcnn_has_as_many_weights_as_in_the_paper(middle, count):
 
 
 def test_espcn_is_5_3_3_with_tanh():
-    model = ESPCN(factors=(3,))
+    model = ESPCN(factors=(3,), activation=nn.Tanh)
     shapes = [tuple(part.weight.shape) for part in model.modules() if isinstance(part, nn.Conv2d)]
     assert shapes == [(64, 1, 5, 5), (32, 64, 3, 3), (9, 32, 3, 3)]
     assert [type(part) for part in model.body] == [nn.Conv2d, nn.Tanh, nn.Conv2d, nn.Tanh]
-    low = picture()
-    hidden = torch.tanh(model.body[2](torch.tanh(model.body[0](low))))
+    model, low = awake("espcn", residual=False, activation=nn.Tanh), picture()
+    hidden = torch.tanh(model.body[2](torch.tanh(model.body[0](low - 0.5))))
     torch.testing.assert_close(model(low, 3), nn.functional.pixel_shuffle(model.last["3"][0](hidden), 3))
 
 
@@ -97,18 +97,19 @@ def test_shapes(name, factor):
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-@pytest.mark.parametrize("name", ["9-1-5", "9-5-5", "srresnet"])
+@pytest.mark.parametrize("name", MODELS)
 def test_untrained_is_the_bicubic_enlargement(name, factor):
     model = MODELS[name]()
     low = picture(channels=model.channels)
     assert torch.equal(model(low, factor), enlarge(low, factor))
 
 
-def test_residual_is_what_is_added():
+@pytest.mark.parametrize("name", ["9-1-5", "espcn"])
+def test_residual_is_what_is_added(name):
     """The same weights with and without; without, an untrained network is not the enlargement, nor zero."""
-    with_, without, low = awake("9-1-5"), awake("9-1-5", residual=False), picture()
+    with_, without, low = awake(name), awake(name, residual=False), picture()
     torch.testing.assert_close(with_(low, 2), enlarge(low, 2) + without(low, 2))
-    assert MODELS["9-1-5"](residual=False)(low, 2).abs().max() > 0
+    assert MODELS[name](residual=False)(low, 2).abs().max() > 0
 
 
 @pytest.mark.parametrize("name", MODELS)

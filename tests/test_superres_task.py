@@ -87,6 +87,16 @@ def test_factors_are_drawn_from_torchs_randomness(monkeypatch):
     assert set(drawn) == {2, 4}
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_last_layers_have_a_tenth_of_the_rate(name):
+    """Dong et al. 2016, sec. 3.3; and each weight is trained once."""
+    task = RestorationTask(made(name), lr=0.02)
+    rates = {id(p): group["lr"] for group in task.optimisers["model"].param_groups for p in group["params"]}
+    assert len(rates) == len(list(task.model.parameters()))
+    for key, parameter in task.model.named_parameters():
+        assert rates[id(parameter)] == pytest.approx(0.002 if key.split(".")[0] == "last" else 0.02)
+
+
 def test_a_perfect_copy_has_a_finite_psnr():
     task = RestorationTask(made("srcnn"))  # as it begins: the enlargement
     found = step_of(task, torch.full((2, 3, 12, 12), 0.3))

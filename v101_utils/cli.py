@@ -89,7 +89,8 @@ def sample(args) -> None:
     if "beta" in taken:
         options["beta"] = _beta(args, model)
     if "labels" in options:
-        options["labels"] = _labels(args.labels)
+        prompted = getattr(model, "label_shape", ())  # a prompt is text, which the model itself reads
+        options["labels"] = args.labels if prompted else _labels(args.labels)
     labels = model.labels_for(options.get("labels"), args.count) if "labels" in taken else None
     if "progress" in taken:
         options["progress"] = True
@@ -150,6 +151,73 @@ def likelihood(args) -> None:
             np.savez_compressed(file, bits_per_dimension=np.asarray(found, np.float32))
 
 
+def upscale(args) -> None:
+    """Enlarges a picture."""
+    from v101_utils import runtime, zoo
+    from v101_utils.superres.files import Bicubic, check_kind, upscale_file
+
+    check_kind(args.output)  # before a network is loaded
+    where = runtime.device()
+    model = Bicubic() if args.method == "bicubic" else zoo.load(args.method, device=where)
+    width, height = upscale_file(args.input, args.output, args.scale, model, progress=True)
+    print(f"wrote {width} x {height} pixels to {args.output}")
+
+
+def _gatys(args, content):
+    """The content in the style of another picture, by optimising it; coarse to fine. (1, 3, H, W) in [-1, 1]."""
+    from v101_utils.data.photos import PHOTOS, photo
+    from v101_utils.data.styles import STYLES, style_picture
+    from v101_utils.style.gatys import coarse_to_fine, stylise
+
+    try:
+        style = style_picture(args.style, args.size) if args.style in STYLES else photo(args.style, side=args.size)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{args.style}: no such style; give a file, or one of {', '.join(STYLES + PHOTOS)}") from error
+    options = {name: getattr(args, name) for name in ("steps", "content_weight") if getattr(args, name) is not None}
+    for step in stylise(content, style, scales=coarse_to_fine(args.size), keep_colours=args.keep_colours, seed=args.seed,
+                        progress=True, **options):  # fmt: skip
+        made = step.picture
+    return made
+
+
+def _fast(args, content):
+    """The content in a style of the network that ships, or in a blend, by one pass. (1, 3, H, W) in [-1, 1]."""
+    from v101_utils import runtime, zoo
+    from v101_utils.style.blend import parse_blend
+    from v101_utils.style.colours import with_colours
+    from v101_utils.zoo.style_recipes import FAST_STYLES
+
+    if given := [name for name in ("steps", "content_weight") if getattr(args, name) is not None]:
+        raise ValueError(f"--method fast does not take --{given[0].replace('_', '-')}: its network is trained")
+    weights = parse_blend(args.style, FAST_STYLES)
+    made = zoo.load("style-fast", device=runtime.device())(content, weights)
+    return with_colours(made, content) if args.keep_colours else made
+
+
+STYLIZERS = {"gatys": _gatys, "fast": _fast}  # by method: what makes a picture (1, 3, H, W) in [-1, 1] of `args` and the content
+
+
+def stylize(args) -> None:
+    """Gives a picture the style of another."""
+    from PIL import Image
+
+    from v101_utils import runtime
+    from v101_utils.data import to_unit
+    from v101_utils.data.photos import photo
+    from v101_utils.files import write_atomically
+    from v101_utils.superres.files import SETTINGS, check_kind
+
+    kind = check_kind(args.out)
+    if not 32 <= args.size <= 2048:
+        raise ValueError(f"--size is {args.size}; it should be from 32 to 2048 pixels")
+    content = photo(args.content, side=args.size).to(runtime.device())
+    made = STYLIZERS[args.method](args, content)
+    pixels = (to_unit(made[0]) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    with write_atomically(args.out) as partial:
+        Image.fromarray(pixels).save(partial, kind, **SETTINGS.get(kind, {}))
+    print(f"wrote {pixels.shape[1]} x {pixels.shape[0]} pixels to {args.out}")
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command."""
     top = argparse.ArgumentParser(prog="v101", description="Vision-101: list, train and use the zoo's networks.")
@@ -178,13 +246,31 @@ def parser() -> argparse.ArgumentParser:
     option(drawn, "--sampler", "diffusion: the rule of a step", choices=("ddpm", "ddim", "dpm", "em", "pc", "ode"))
     option(drawn, "--eta", "diffusion: how much fresh noise ddim adds, 0 (none) to 1 (as much as ddpm)", type=float)
     option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
-    option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none")
+    option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none; "
+           "for latent diffusion prompts, with semicolons between, such as 'a large red square, rotated; a small cross'")
     option(drawn, "--psi", "StyleGAN: truncation, from -2 to 2; 1 is none, 0 draws the mean picture alone", type=float)
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
     judged = command(likelihood, "likelihood", "how likely a diffusion model finds the images of an .npz file, in bits/dim")
     option(judged, "--probes", "random vectors that estimate the trace: more, less noise (default 1)", type=int, default=1)
     option(judged, "--seed", "of the vectors, and of the noise that fills the steps of 8-bit images (default 0)", type=int, default=0)
     option(judged, "--out", "an .npz file to write `bits_per_dimension` (N,) to, if wanted")
+    made = command(upscale, "upscale", "enlarge a picture, by a network for super-resolution or by bicubic interpolation")
+    option(made, "input", "the picture: a file that Pillow reads", metavar="IN")
+    option(made, "output", "the file to write, 8 bits a channel: .png, .jpg, .webp, .tif or .bmp", metavar="OUT")
+    option(made, "--scale", "how many times as wide and high", type=int, choices=(2, 3, 4), required=True)
+    option(made, "--method", "bicubic, or a network: srgan invents detail, the others stay close to what is there "
+           "(default espcn, the fastest)", choices=("bicubic", "srcnn", "espcn", "srresnet", "srgan"), default="espcn")  # fmt: skip
+    made = command(stylize, "stylize", "give a picture the style of another, or of a drawn one")
+    option(made, "content", "the picture: a file, or a name of a photograph, such as astronaut", metavar="CONTENT")
+    option(made, "style", "the style: a file, a photograph, such as ihc, or a drawn style, such as mosaic; for fast one of its "
+           "network's, or a blend, such as mosaic:0.7,waves:0.3", metavar="STYLE")  # fmt: skip
+    option(made, "out", "the file to write: .png, .jpg, .webp, .tif or .bmp", metavar="OUT")
+    option(made, "--method", "gatys optimises the picture (default); fast is one pass of a network", choices=tuple(STYLIZERS), default="gatys")
+    option(made, "--size", "longer side of the result, in pixels (default 256)", type=int, default=256)
+    option(made, "--steps", "gatys: steps in all (default 150)", type=int)
+    option(made, "--content-weight", "gatys: more keeps more of the content (default 0.1)", type=float)
+    option(made, "--keep-colours", "transfer brightness alone", action="store_true")
+    option(made, "--seed", "the same seed, the same picture (default 0)", type=int, default=0)
     for made in (decoded, judged):
         option(made, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
     for made in (drawn, decoded, judged):

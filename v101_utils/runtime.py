@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -89,6 +90,20 @@ class Plan:
         """`tensor` on the device, in this plan's memory format where it has one (images: (B, C, H, W))."""
         tensor = tensor.to(where)
         return tensor.contiguous(memory_format=self.memory_format) if tensor.ndim == 4 else tensor
+
+
+@torch.no_grad()
+def multiply_adds(network: Callable, *inputs) -> int:
+    """Those of one call of a network: its matrix products, convolutions and attention.
+
+    The counter calls each two operations, and knows the plain way to compute attention best.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    return counter.get_total_flops() // 2
 
 
 def _plans(where: torch.device) -> list[Plan]:

@@ -52,13 +52,17 @@ def every_prompt(unseen: bool | None = None) -> torch.Tensor:
     return prompts if unseen is None else prompts[held_out == unseen]
 
 
-def factors_of(prompts: torch.Tensor, *seeds: int) -> torch.Tensor:
+def factors_of(prompts: torch.Tensor, *seeds: int, wander: float = 1.0) -> torch.Tensor:
     """Factors (N, 6) for `data.shapes.draw`, drawn at random from what whole prompts (N, 4) allow; a function of the seeds.
+
+    wander: how far from the middle the place may be, of which prompts say nothing: from 0, not at all, to 1, as far as ever.
 
     Between the words there are gaps, so that each picture has one right name: small is the lowest third of sizes, large the
     highest; upright is within 6 degrees, rotated 20 to 40 either way; a hue is within 8 degrees of its colour's. Raises
-    ValueError for another shape, or a token that is not one of its factor's.
+    ValueError for another shape, a token that is not one of its factor's, or a `wander` outside [0, 1].
     """
+    if not 0 <= wander <= 1:
+        raise ValueError(f"wander {wander}: it should be from 0, always in the middle, to 1, anywhere")
     if prompts.ndim != 2 or prompts.shape[1] != len(CHOICES):
         raise ValueError(f"prompts {tuple(prompts.shape)}: they should be whole, (N, {len(CHOICES)}) tokens")
     choice = prompts.cpu() - torch.tensor(STARTS)  # (N, 4), which of each factor's words
@@ -69,19 +73,20 @@ def factors_of(prompts: torch.Tensor, *seeds: int) -> torch.Tensor:
     hue = ((colour / len(COLOURS) + (2 * free[:, 0] - 1) * 8 / 360) / HUE[1]).clamp(0, 1)
     degrees = torch.where(turn == 0, 12 * free[:, 2] - 6, (20 + 20 * free[:, 2]) * torch.where(free[:, 3] < 0.5, -1, 1))
     rotation = (degrees - ANGLE[0]) / (ANGLE[1] - ANGLE[0])
-    return torch.stack([(shape + 0.5) / len(SHAPES), hue, (2 * size + free[:, 1]) / 3, rotation, free[:, 4], free[:, 5]], dim=1)
+    place = 0.5 + wander * (free[:, 4:6] - 0.5)
+    return torch.cat([torch.stack([(shape + 0.5) / len(SHAPES), hue, (2 * size + free[:, 1]) / 3, rotation], dim=1), place], dim=1)
 
 
 class PromptBatches:
     """A function step -> (images (size, 3, P, P) in [-1, 1], prompts (size, 4)): fresh pictures of `prompts`, by turns.
 
-    prompts: (N, 4), such as `every_prompt(unseen=False)`; each batch draws among them at random.
+    prompts: (N, 4), such as `every_prompt(unseen=False)`; each batch draws among them at random. wander: as in `factors_of`.
     """
 
-    def __init__(self, size: int, prompts: torch.Tensor, seed: int = 0, pixels: int = 64, device="cpu"):
-        self.size, self.prompts, self.seed, self.pixels, self.device = size, prompts, seed, pixels, device
+    def __init__(self, size: int, prompts: torch.Tensor, seed: int = 0, pixels: int = 64, device="cpu", wander: float = 1.0):
+        self.size, self.prompts, self.seed, self.pixels, self.device, self.wander = size, prompts, seed, pixels, device, wander
 
     def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = self.prompts[torch.randint(len(self.prompts), (self.size,), generator=generator(self.seed, step, 1))]
-        factors = factors_of(chosen, self.seed, step)
+        factors = factors_of(chosen, self.seed, step, wander=self.wander)
         return draw(factors.to(self.device), self.pixels), chosen.to(self.device)

@@ -32,7 +32,7 @@ class Features(nn.Module):
 
 
 class FilterBank(Features):
-    """One layer of fixed random filters and ReLU, for each of several sizes; layer "5x5" is (B, count, H, W).
+    """One layer of fixed random filters and ReLU, for each of several sizes; layer "5x5" is (B, count, h, w).
 
     Nothing is learned or downloaded, and yet the Gram matrices of such features describe a texture (Ustyuzhaninov et al.
     2016, "Texture synthesis using shallow convolutional networks with random filters", sec. 2: many sizes side by side).
@@ -40,16 +40,19 @@ class FilterBank(Features):
 
     sizes: odd and different. The same seed gives the same filters on every device. Large filters see the whole image and
     not a shrunken one: a random filter answers to fine detail as much as to coarse, and shrinking would take that away.
+    strided: evaluate a filter of size k at each max(1, k // 4)-th place alone, in both directions. Neighbouring places of a
+    large filter know nearly the same, so statistics over all places hardly change, at a fraction of the work.
     Raises ValueError for sizes or a count that make no filters.
     """
 
-    def __init__(self, sizes: Sequence[int] = (3, 5, 7, 11, 15, 23), count: int = 64, seed: int = 0):
+    def __init__(self, sizes: Sequence[int] = (3, 5, 7, 11, 15, 23), count: int = 64, seed: int = 0, strided: bool = False):
         super().__init__()
         if not sizes or any(k < 1 or k % 2 == 0 for k in sizes) or len(set(sizes)) < len(sizes):
             raise ValueError(f"sizes {tuple(sizes)}: they should be odd, above 0 and all different, such as (3, 7, 15)")
         if count < 1:
             raise ValueError(f"count {count}: there should be at least 1 filter of each size")
         self.sizes, self.layers, self.smallest = tuple(sizes), tuple(f"{k}x{k}" for k in sizes), max(sizes) // 2 + 1
+        self.strides = tuple(max(1, k // 4) if strided else 1 for k in sizes)
         for k in self.sizes:
             filters = torch.randn(count, 3, k, k, generator=generator(seed, k))  # by size: other banks do not change it
             filters -= filters.mean((1, 2, 3), keepdim=True)
@@ -59,9 +62,9 @@ class FilterBank(Features):
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         self._check(images)
         found = {}
-        for k, layer in zip(self.sizes, self.layers):
+        for k, stride, layer in zip(self.sizes, self.strides, self.layers):
             padded = F.pad(images, [k // 2] * 4, mode="reflect")
-            found[layer] = F.conv2d(padded, self.get_buffer(f"filters{k}")).relu()  # (B, count, H, W)
+            found[layer] = F.conv2d(padded, self.get_buffer(f"filters{k}"), stride=stride).relu()  # (B, count, h, w)
         return found
 
 

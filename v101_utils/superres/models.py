@@ -11,6 +11,17 @@ def _convolution(channels_in: int, channels_out: int, side: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, side, padding=side // 2)
 
 
+def _rectified(channels_in: int, channels_out: int, side: int, activation=nn.ReLU) -> list[nn.Module]:
+    """A convolution and its activation; its first weights keep a signal's strength through ReLU (He et al. 2015, eq. 10)."""
+    convolution = _convolution(channels_in, channels_out, side)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    nn.init.zeros_(convolution.bias)
+    return [convolution, activation()]
+
+
+GREY = 0.5  # taken from the Y that convolutions see: round zero they learn faster, and padding then means grey, not black
+
+
 def _zeros(convolution: nn.Conv2d) -> nn.Conv2d:
     """With weights and bias at zero: a network that ends so, added to an enlargement, begins as that enlargement."""
     nn.init.zeros_(convolution.weight)
@@ -65,7 +76,7 @@ class SRCNN(Restorer):
         if middle not in (1, 3, 5):
             raise ValueError(f"middle {middle}: it should be 1, 3 or 5, for a network 9-1-5, 9-3-5 or 9-5-5")
         (first, second), self.residual = widths, residual
-        self.body = nn.Sequential(_convolution(1, first, 9), nn.ReLU(), _convolution(first, second, middle), nn.ReLU())
+        self.body = nn.Sequential(*_rectified(1, first, 9), *_rectified(first, second, middle))
         start = _zeros if residual else nn.Identity()
         self.last = nn.ModuleDict({str(factor): start(_convolution(second, 1, 5)) for factor in self.factors})
 
@@ -76,24 +87,28 @@ class SRCNN(Restorer):
         """Raises ValueError for another factor or shape."""
         self.check(low, factor)
         large = enlarge(low, factor)  # (B, 1, h * factor, w * factor)
-        found = self.last[str(factor)](self.body(large))
+        found = self.last[str(factor)](self.body(large - GREY))
         return large + found if self.residual else found
 
 
 class ESPCN(Restorer):
     """Three convolutions on the small picture, 5-3-3, the last to factor^2 channels, which a shuffle lays out as pixels.
 
-    Y (B, 1, h, w), in the units of `luma`, -> (B, 1, h * factor, w * factor). Shi et al. 2016, sec. 3, with tanh, which they
-    found better than ReLU. All of the work is at the low resolution: factor^2 times less than SRCNN would have.
-    Raises ValueError for other factors, another number of channels.
+    Y (B, 1, h, w), in the units of `luma`, -> (B, 1, h * factor, w * factor). Shi et al. 2016, sec. 3. All of the work is at
+    the low resolution: factor^2 times less than SRCNN would have.
+
+    residual, activation: as in `SRCNN`, for trainings of minutes; the paper's are False and nn.Tanh, which it found the better
+    one, after far longer training. Raises ValueError for other factors, another number of channels.
     """
 
-    def __init__(self, widths=(64, 32), factors=FACTORS):
+    def __init__(self, widths=(64, 32), factors=FACTORS, residual: bool = True, activation=nn.ReLU):
         super().__init__(1, factors)
-        first, second = widths
-        self.body = nn.Sequential(_convolution(1, first, 5), nn.Tanh(), _convolution(first, second, 3), nn.Tanh())
+        (first, second), self.residual = widths, residual
+        start = _zeros if residual else nn.Identity()
+        self.body = nn.Sequential(*_rectified(1, first, 5, activation), *_rectified(first, second, 3, activation))
         self.last = nn.ModuleDict({
-            str(factor): nn.Sequential(_convolution(second, factor**2, 3), nn.PixelShuffle(factor)) for factor in self.factors
+            str(factor): nn.Sequential(start(_convolution(second, factor**2, 3)), nn.PixelShuffle(factor))
+            for factor in self.factors
         })  # fmt: skip
 
     def layers(self, factor):
@@ -102,17 +117,21 @@ class ESPCN(Restorer):
     def forward(self, low: torch.Tensor, factor: int) -> torch.Tensor:
         """Raises ValueError for another factor or shape."""
         self.check(low, factor)
-        return self.last[str(factor)](self.body(low))
+        found = self.last[str(factor)](self.body(low - GREY))
+        return enlarge(low, factor) + found if self.residual else found
 
 
 class _Block(nn.Module):
-    """x + convolution, PReLU, convolution of x, (B, width, h, w): the residual block of Ledig et al. 2017, fig. 4."""
+    """x + convolution, PReLU, convolution of x, (B, width, h, w): the residual block of Ledig et al. 2017, fig. 4.
+
+    The last convolution is zero at first, so that a block begins as x and many of them are no harder to train than few.
+    """
 
     def __init__(self, width: int, batch_norm: bool):
         super().__init__()
         norm = (lambda: nn.BatchNorm2d(width)) if batch_norm else nn.Identity
-        self.change = nn.Sequential(
-            _convolution(width, width, 3), norm(), nn.PReLU(), _convolution(width, width, 3), norm())  # fmt: skip
+        convolve, rectify = _rectified(width, width, 3, nn.PReLU)
+        self.change = nn.Sequential(convolve, norm(), rectify, _zeros(_convolution(width, width, 3)), norm())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.change(x)
@@ -133,13 +152,15 @@ class SRResNet(Restorer):
     def __init__(self, width: int = 32, blocks: int = 6, factors=FACTORS, batch_norm: bool = False):
         super().__init__(3, factors)
         norm = nn.BatchNorm2d(width) if batch_norm else nn.Identity()
-        self.first = nn.Sequential(_convolution(3, width, 9), nn.PReLU())
+        self.first = nn.Sequential(*_rectified(3, width, 9, nn.PReLU))
         self.body = nn.Sequential(*[_Block(width, batch_norm) for _ in range(blocks)], _convolution(width, width, 3), norm)
-        self.up = nn.ModuleDict({
-            str(factor): nn.Sequential(_convolution(width, width * factor**2, 3), nn.PixelShuffle(factor), nn.PReLU())
-            for factor in self.factors
-        })  # fmt: skip
+        self.up = nn.ModuleDict({str(factor): self._enlarger(width, factor) for factor in self.factors})
         self.last = _zeros(_convolution(width, 3, 9))
+
+    @staticmethod
+    def _enlarger(width: int, factor: int) -> nn.Sequential:
+        convolve, rectify = _rectified(width, width * factor**2, 3, nn.PReLU)
+        return nn.Sequential(convolve, nn.PixelShuffle(factor), rectify)
 
     def layers(self, factor):
         return [self.first, self.body, self.up[str(factor)]], [self.last]

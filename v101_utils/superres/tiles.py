@@ -60,6 +60,6 @@ def _tile(model, low: torch.Tensor, factor: int, rows: tuple[int, int], columns:
     (top, bottom), (left, right) = rows, columns
     above, before = min(radius, top), min(radius, left)
     piece = low[:, :, top - above : bottom + radius, left - before : right + radius]
-    large = model(piece.to(next(model.parameters()).device), factor)
+    large = model(piece.to(next(model.parameters(), low).device), factor)  # without parameters, where it is
     y, x = above * factor, before * factor
     return large[:, :, y : y + (bottom - top) * factor, x : x + (right - left) * factor].to(low.device)

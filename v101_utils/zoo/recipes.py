@@ -14,9 +14,12 @@ from v101_utils.gans import StyleGenerator
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
 from v101_utils.metrics.prompts import PromptClassifier, PromptTask
 from v101_utils.nn import UNet
+from v101_utils.superres import ESPCN, SRCNN, SRResNet
 from v101_utils.vae import VAE, Autoencoder, AutoencoderTask, Ensemble, VAETask
 from v101_utils.zoo import gan_recipes as gans
 from v101_utils.zoo import latent_recipes as latents
+from v101_utils.zoo import style_recipes as style
+from v101_utils.zoo import superres_recipes as superres
 
 BETAS, SHAPES_BETAS = (0.1, 100.0), (0.02, 10.0)  # the ranges that beta-conditioned networks are trained for
 FIXED_BETAS = (0.1, 1.0, 10.0)  # each has a network of its own, for comparison
@@ -124,6 +127,8 @@ def fixed_recipe(beta: float) -> Recipe:
 
 FASHION, SHAPES = "Fashion-MNIST, 28x28 grey", "drawn shapes, 32x32 RGB, fresh at each step"
 PROMPTED = "drawn shapes with prompts, 64x64 RGB, fresh at each step"
+LATENTS = "latents of 16,000 drawn shapes with prompts, in the middle of 64x64 RGB; four pairs of colour and shape held out"
+PHOTOGRAPHS = "crops of eight photographs, RGB, shrunk 2, 3 or 4 times; two photographs held out"
 RECIPES: dict[str, Recipe] = {
     "classifier-fashion": Recipe(
         "classifier of Fashion-MNIST, whose features judge generated images", FASHION,
@@ -166,6 +171,31 @@ RECIPES: dict[str, Recipe] = {
     "autoencoder-shapes": Recipe(
         "autoencoder of drawn shapes, for diffusion in its latents", PROMPTED,
         Autoencoder, AutoencoderTask, latents.prompt_batches, {"ci": 10, "laptop": 3000, "gpu": 20_000}, latents.autoencoder_figures,
+    ),
+    "ldm-shapes": Recipe(
+        "latent diffusion of drawn shapes from prompts", LATENTS, latents.shapes_ldm, latents.ldm_task, latents.cached_latents,
+        {"ci": 10, "laptop": 6000, "gpu": 60_000}, latents.ldm_figures, ema=0.999,
+    ),
+    "srcnn": Recipe(
+        "SRCNN, which enlarges the brightness of pictures 2, 3 or 4 times", PHOTOGRAPHS, SRCNN, superres.srcnn_task,
+        superres.crops, {"ci": 5, "laptop": 4000, "gpu": 60_000}, superres.figures,
+    ),
+    "espcn": Recipe(
+        "ESPCN, which does so at the small size", PHOTOGRAPHS, ESPCN, superres.espcn_task,
+        lambda seed, device: superres.crops(seed, device, crop=72), {"ci": 5, "laptop": 5000, "gpu": 100_000}, superres.figures,
+    ),
+    "srresnet": Recipe(
+        "SRResNet, which enlarges pictures 2, 3 or 4 times", PHOTOGRAPHS, SRResNet, superres.srresnet_task,
+        superres.crops, {"ci": 2, "laptop": 6000, "gpu": 100_000}, superres.figures,
+    ),
+    "srgan": Recipe(
+        "SRGAN, whose critic asks for detail: SRResNet, trained on", PHOTOGRAPHS, superres.srgan, superres.srgan_task,
+        superres.crops, {"ci": 2, "laptop": 2000, "gpu": 100_000}, superres.figures, ema=0.99,
+    ),
+    "style-fast": Recipe(
+        "fast style transfer in several styles and their blends", "photographs of scikit-image, 96x96 RGB crops; drawn styles",
+        style.style_network, style.style_task, style.photo_crops, {"ci": 3, "laptop": 1400, "gpu": 40_000}, style.style_figures,
+        ema=0.99,
     ),
     **{f"vae-fashion-beta{beta:g}": fixed_recipe(beta) for beta in FIXED_BETAS},
     "vae-shapes": Recipe(

@@ -1,0 +1,503 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 12 · Style transfer
+#
+# Paint a photograph in the manner of a mosaic or of a painting with no training at all: change its pixels, step by step, until one set of numbers says "same content" and another "same style".
+#
+# <!-- Colab badge: stamped once the repository's address is set -->
+#
+# This chapter needs none of the others. How long it takes stands in the README's table.
+
+# %% tags=["setup"]
+# Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
+import importlib.util, os, subprocess, sys
+SOURCE = ""
+if importlib.util.find_spec("v101_utils") is None:
+    address = os.environ.get("V101_SOURCE") or SOURCE
+    if not address:
+        raise RuntimeError('Vision-101 is not installed. Say where it comes from, os.environ["V101_SOURCE"] = '
+                           '"git+https://HOST/OWNER/REPO" or a folder with a copy of it, and run this cell again.')
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", address], check=True)
+    importlib.invalidate_caches()
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+from torch.nn import functional as F
+
+from v101_utils import runtime
+from v101_utils.data.photos import photo
+from v101_utils.data.styles import STYLES, style_picture
+from v101_utils.style import (
+    Aim, FilterBank, content_loss, gram, grey, last, moments, sliced, style_loss, stylise, total_variation, with_colours,
+)  # fmt: skip
+from v101_utils.view import curves, grid, rows, source, use_style
+
+runtime.set_up(seed=0)
+use_style()
+here = runtime.device()
+side, steps = runtime.pick(ci=32, laptop=96, gpu=256), runtime.pick(ci=2, laptop=100, gpu=400)  # the longer side of pictures
+zoom = 192 / side
+
+# %% [markdown]
+# ## The picture first
+#
+# A photograph, four styles, and what becomes of it. Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
+
+# %%
+content = photo("astronaut", side=side).to(here)
+names = ("strokes", "mosaic", "waves", "ihc")
+styles = {name: (style_picture(name, 2 * side) if name in STYLES else photo(name, side=2 * side)).to(here) for name in names}
+made = {name: last(stylise(content, style, steps=steps)).picture for name, style in styles.items()}
+shown = [F.interpolate(style, content.shape[2:], mode="area") for style in styles.values()]
+rows({"style": torch.cat(shown), "result": torch.cat(list(made.values()))}, zoom=zoom)
+
+# %% [markdown]
+# No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random. What they lack, beside a large network trained on a million photographs, we shall see as well.
+#
+# ## The idea
+#
+# Show a picture to a bank of filters. Each filter gives a map: how strongly does it answer *here*, and here, and here? Gatys, Ecker and Bethge (2015) found two readings of such maps:
+#
+# * **Content** is *what answers where*. Two pictures with the same maps have the same things in the same places.
+# * **Style** is *what answers together, wherever it is*. Forget the places and keep only how often two filters answer at the same time: that is what a texture is.
+#
+# So take a picture and change it until its maps are like the maps of one picture, and its statistics like those of another. Both are differentiable, so "change it until" is gradient descent, on **pixels** instead of weights.
+#
+# ### The features
+#
+# Gatys et al. take the maps of VGG-19, a network trained to name a thousand kinds of things: 548 MB of weights (at the end of the chapter: how to use it). Here, one layer of **random** filters of several sizes, each with mean zero, and a ReLU
+# (Ustyuzhaninov et al. 2016 showed that this is enough for textures). A few filters and their maps:
+
+# %%
+bank = FilterBank((3, 7, 15, 23), 48).to(here)
+found, maps = bank(photo("chelsea", side=max(side, 64)).to(here)), {}
+for k, layer in zip(bank.sizes, bank.layers):
+    some = found[layer][0, :6, None]
+    maps[f"{layer} maps"] = some / some.amax((2, 3), keepdim=True) * 2 - 1
+rows(maps, zoom=1.0 if side > 64 else 2.0)
+
+# %% [markdown]
+# Small filters find edges and fine texture, large ones coarser structure. Neither knows what a cat is.
+#
+# ## What the maps keep
+#
+# What can be read back from the maps of one size alone? Begin with noise, and change it until its maps are those of the photograph. (This is `stylise` with all style switched off; colours count here.)
+
+# %%
+small, few = runtime.pick(ci=32, laptop=64, gpu=128), runtime.pick(ci=2, laptop=60, gpu=200)
+cat, off = photo("chelsea", side=small).to(here), {"style_weight": 0, "palette_weight": 0}
+back = [cat]
+for k in (3, 7, 15, 23):
+    from_maps = {"content_features": FilterBank((k,), 32), "content_weight": 1, "colours": True}
+    back.append(last(stylise(cat, cat, start="noise", steps=few, **from_maps, **off)).picture)
+rows({"from 3, 7,\n15, 23": torch.cat(back)}, zoom=140 / small)
+
+# %% [markdown]
+# The first picture is the photograph. Look for fine detail, and for large even areas, in each of the others. One layer of filters forgets little, given time: with more filters than pixels under them, all could be read back. But a filter of mean zero and three pixels across hardly sees a slow change of brightness.
+# (VGG's deep layers forget much more, and better: they keep the thing and lose the pixels, for they were trained to.)
+#
+# ## Gram matrices
+#
+# For a layer with maps $F_c$ over $h\times w$ places, the Gram matrix says how often channels $c$ and $d$ answer together:
+#
+# $$G_{cd}=\frac{1}{hw}\sum_{i}F_{ci}\,F_{di}.$$
+#
+# The sum over places $i$ is what forgets them. One matrix **for each image**, of as many rows as there are filters, whatever the image's size.
+#
+# ### Check: the formula, and what it forgets
+
+# %%
+# NBVAL_CHECK_OUTPUT
+features = torch.randn(2, 4, 5, 6, generator=runtime.generator(0))  # (B, C, h, w)
+by_hand = torch.zeros(2, 4, 4)
+for b in range(2):
+    for y in range(5):
+        for x in range(6):
+            by_hand[b] += torch.outer(features[b, :, y, x], features[b, :, y, x]) / 30
+shuffled = features.flatten(2)[..., torch.randperm(30)].view_as(features)
+print("a loop over places gives the same:", torch.allclose(gram(features), by_hand, atol=1e-6))
+print("places shuffled, the same still:  ", torch.allclose(gram(features), gram(shuffled), atol=1e-6))
+print("another image of the batch differs:", not torch.allclose(gram(features)[0], gram(features)[1], atol=0.1))
+
+# %% [markdown]
+# ### Textures from noise
+#
+# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all.
+
+# %%
+texture = styles["mosaic"][..., : 2 * small, : 2 * small]
+grown = [texture[..., :small, :small]]
+for sizes in ((3,), (7,), (15,), (3, 7, 15, 23)):
+    aims = {"features": FilterBank(sizes, 48, strided=True), "content_weight": 0, "steps": 2 * few}
+    grown.append(last(stylise(torch.zeros_like(grown[0]), texture, start="noise", **aims)).picture)
+rows({"style, then 3, 7,\n15 and all": torch.cat(grown)}, zoom=140 / small)
+
+# %% [markdown]
+# All have the colours and the roughness of the mosaic; none has its tiles. That a dark line goes *around* something is not in how often two filters answer at the same place: it takes features of features, which a deep network has and one layer has not. So choose styles of dense strokes and grain, not of objects.
+#
+# (The palette is asked for as well: filters of mean zero do not know how bright a place is. It is a statistic too, of the pixels themselves: sorted along directions through RGB, which the section on other statistics explains.)
+#
+# ## The losses
+#
+# **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so only the meaning of the weight changes: 1 is an error as large as the features.
+# And one choice of ours: what is compared is brightness, after the photograph was given the mean and contrast of the style's, so that the two losses do not fight over the palette. (With VGG, `colours=True` compares the pictures as they are, as in the paper.)
+#
+# **Style.** The same for Gram matrices, averaged over layers (eq. 4 and 5). With the unit each size of filter counts alike.
+#
+# **Total variation.** $\frac1N\sum(x_{i+1,j}-x_{ij})^2+\frac1N\sum(x_{i,j+1}-x_{ij})^2$: little of it is a smooth picture.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+one, two = (torch.randn(1, 4, 5, 6, generator=runtime.generator(i)) for i in (1, 2))
+a, b = one.flatten().tolist(), two.flatten().tolist()
+by_hand = sum((x - y) ** 2 for x, y in zip(a, b)) / sum(y**2 for y in b)
+print("content:", torch.allclose(content_loss({"a": one}, {"a": two}), torch.tensor(by_hand)))
+G, A = gram(one), gram(two)
+by_hand = (G - A).square().sum() / A.square().sum()
+print("style:", torch.allclose(style_loss({"a": G}, {"a": A}), by_hand))
+ramp = torch.arange(8.0).expand(1, 1, 8, 8)  # each pixel 1 above its left neighbour, equal to the one above
+both_ways = ramp + ramp.mT
+print("total variation of a ramp:", total_variation(ramp).item(), " in both directions:", total_variation(both_ways).item())
+
+# %% [markdown]
+# ## The code that matters
+#
+# The features of a content and the statistics of the styles are computed once. Then, for a picture, four numbers and their weighted sum:
+
+# %%
+source(Aim.__call__)
+
+# %% [markdown]
+# And the descent. What Adam changes is the picture, as a sum of a fine one and coarser ones (common mistake 4 shows why). Each step looks at it through another shift, since large filters look at every few pixels only (`strided`, which makes a step several times as fast), and no pixel should be overlooked always.
+
+# %%
+from v101_utils.style.descent import adam, lbfgs
+
+source(adam)
+
+# %% [markdown]
+# ## Optimising, live
+
+# %%
+weights, losses = {"content_weight": 0.05}, []
+for step in stylise(content, styles["strokes"], steps=steps, progress=True, **weights):
+    losses.append(step.losses)
+    if step.number in (1, steps // 10, steps // 4, steps):
+        display(grid(step.picture, zoom=zoom))
+kinds = ("content", "style", "palette")
+curves(range(1, steps + 1), {kind: [each[kind] for each in losses] for kind in kinds}, "step", "loss", log="y")
+plt.show()
+
+# %% [markdown]
+# Style and palette fall from the start; the content loss, small for the photograph itself, rises with them. Where they settle is a matter of the weights.
+#
+# ### L-BFGS or Adam?
+#
+# Gatys et al. use L-BFGS, which builds a model of the curvature from its last gradients. It pays in evaluations of the loss: its line search may need several for one step. So the fair axis is evaluations, not steps.
+
+# %%
+class Counted(FilterBank):
+    """Counts how often it is asked with a gradient wanted."""
+
+    calls = 0
+
+    def forward(self, images):
+        self.calls += images.requires_grad
+        return super().forward(images)
+
+
+figure, axes = plt.subplots()
+tiny = photo("astronaut", side=small).to(here)
+for optimiser in ("adam", "lbfgs"):
+    counted, x, y = Counted((3, 7, 15, 23), 32), [], []  # not strided: the same loss at each step
+    for step in stylise(tiny, styles["strokes"], steps=few, optimiser=optimiser, features=counted):
+        x, y = [*x, counted.calls], [*y, step.losses["loss"]]
+    axes.plot(x, y, label=f"{optimiser}, {few} steps")
+axes.set(xlabel="evaluations of the loss and its gradient", ylabel="loss", yscale="log")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# Each line search asks about twice for the loss, and Adam, whose pyramid of pictures (below) moves large patches at once, is ahead here at every number of evaluations. L-BFGS also needs the *same* loss at each step, for it compares the gradients of different
+# steps: random shifts tell it of a curvature that is not there. Adam minds less, and is the default.
+#
+# ### Coarse to fine
+#
+# A filter sees 23 pixels. At a large size that is a small part of the picture, and nothing pushes larger structure to be like the style's. So work on a small copy first, enlarge the result, go on from there (Gatys et al. 2017, sec. 6). Small copies are also cheap: at half the side a step costs a quarter.
+
+# %%
+larger = runtime.pick(ci=48, laptop=160, gpu=512)
+big, style = photo("coffee", side=larger).to(here), style_picture("strokes", larger).to(here)
+tries = {"one scale": (1.0,), "coarse to fine": (0.5, 1.0)}
+both = [last(stylise(big, style, steps=max(2, steps // 2), scales=scales)).picture for scales in tries.values()]
+rows(dict(zip(tries, both)), zoom=320 / larger)
+
+# %% [markdown]
+# ## Other statistics
+#
+# A Gram matrix is one way to forget places. There are others:
+#
+# * **Moments**: mean and deviation of each channel (Huang and Belongie 2017). $2C$ numbers instead of $C^2$. Li et al. (2017) show that matching Gram matrices is matching *distributions* of features in a certain distance (a maximum mean discrepancy with a quadratic kernel), and that others, this one too, work as well.
+# * **Sliced**: the whole distribution. Project the features onto random directions, sort, and compare place by place in the sorted order: a sliced Wasserstein distance (Heitz et al. 2021). It knows all moments.
+#
+# ### Check: what each of them can tell apart
+#
+# Two channels; pairs of distributions with equal moments up to some order.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+n = 64 * 64
+normal = torch.randn(1, 2, 64, 64, generator=runtime.generator(3), dtype=torch.float64)
+normal = (normal - normal.mean((2, 3), keepdim=True)).flatten(2)
+normal = torch.linalg.solve_triangular(torch.linalg.cholesky(normal @ normal.mT / n), normal, upper=False).view(1, 2, 64, 64)
+signs = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1]], dtype=torch.float64).repeat(1, n // 4).view(1, 2, 64, 64)
+turned = torch.stack([normal[:, 0], 0.6 * normal[:, 0] + 0.8 * normal[:, 1]], 1)
+pairs = {"correlated or not": (normal, turned), "two values or normal": (normal, signs)}
+for name, (a, b) in pairs.items():
+    told = {f.__name__: not torch.allclose(f(a), f(b), atol=0.05) for f in (moments, gram, sliced)}
+    print(f"{name:21}", "  ".join(f"{statistic} {'tells' if different else 'does not'}" for statistic, different in told.items()))
+
+# %% [markdown]
+# In practice, on the same photograph with the same steps:
+
+# %%
+kinds = {"moments": moments, "gram": gram, "sliced": sliced}
+settings = {"steps": max(2, 2 * steps // 3), "features": FilterBank((3, 7, 15, 23), 32, strided=True)}
+alike = [last(stylise(tiny, styles["mosaic"], statistic=statistic, **settings)).picture for statistic in kinds.values()]
+rows({"moments, gram,\nsliced": torch.cat(alike)}, zoom=192 / small)
+
+# %% [markdown]
+# ## Control
+#
+# **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With luminance $Y'$ of the result, that is $x+(Y'-Y)$ in each of R, G and B: adding the same to all three changes Y by as much and leaves the other two coordinates of YIQ alone.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+a, b = (torch.rand(1, 3, 8, 8, generator=runtime.generator(i)) * 0.6 - 0.3 for i in (4, 5))
+result, rest = with_colours(a, of=b), lambda x: x - grey(x)  # what is left of a picture without its brightness
+print("brightness of the first:", torch.allclose(grey(result), grey(a), atol=1e-6))
+print("colours of the second:  ", torch.allclose(rest(result), rest(b), atol=1e-6))
+
+# %% [markdown]
+# **Two styles** are two style losses, added. **Regions**: the statistics of each style are asked of the places in its mask only (sec. 4 of the same paper). Here, one style for the upper left, another for the lower right.
+
+# %%
+height, width = content.shape[2:]
+y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+masks = torch.stack([x + y < 1, x + y >= 1]).to(here)
+pair, many = [styles["strokes"], styles["mosaic"]], max(2, 3 * steps // 4)
+controlled = {
+    "own colours": stylise(content, styles["strokes"], keep_colours=True, steps=many),
+    "both styles": stylise(content, pair, steps=many),
+    "one each": stylise(content, pair, masks=masks, steps=many),
+}
+pictures = {name: last(run).picture for name, run in controlled.items()}
+rows({"own colours,\nboth styles,\none each": torch.cat(list(pictures.values()))}, zoom=zoom)
+
+# %% [markdown]
+# ## The slider: content against style
+#
+# The one knob that everybody turns is the ratio of the two weights. Five results, each computed from the photograph; the slider chooses among them, and fades from one to the next in between.
+
+# %%
+from v101_utils.widgets import TransferView, WeightView, transfer_controls, weight_slider
+
+path = {}
+for weight in (0.001, 0.01, 0.1, 1.0, 10.0):
+    path[weight] = last(stylise(content, styles["strokes"], content_weight=weight, steps=many)).picture
+style = F.interpolate(styles["strokes"], content.shape[2:], mode="area")
+view = WeightView(content.cpu(), style.cpu(), {weight: picture.cpu() for weight, picture in path.items()}, zoom)
+weight_slider(view)
+
+# %% [markdown]
+# The same for a page that is only read:
+
+# %%
+rows({"weight 0.001,\n0.01, 0.1, 1, 10": torch.cat(list(path.values()))}, zoom=0.8 * zoom)
+
+# %% [markdown]
+# And a transfer to watch: choose a style and a weight, and press the button. Each press goes on from the picture that is there, so one style can be laid over another.
+
+# %%
+contents = photo("chelsea", side=side).to(here)
+transfer_controls(TransferView(contents, styles, steps=runtime.pick(ci=2, laptop=20, gpu=50), zoom=zoom))
+
+# %% [markdown]
+# ## One larger picture
+#
+# All of it together: coarse to fine, a little smoothing, and a picture of the size that `v101 stylize CONTENT STYLE OUT` makes.
+
+# %%
+large = runtime.pick(ci=48, laptop=256, gpu=512)
+portrait, style = photo("astronaut", side=large).to(here), style_picture("strokes", large).to(here)
+many_more, scales = runtime.pick(ci=3, laptop=135, gpu=600), (0.375, 0.7, 1.0)
+painting = last(stylise(portrait, style, steps=many_more, scales=scales, smoothness=0.02)).picture
+grid(painting, zoom=1.5 * 256 / large)
+
+# %% [markdown]
+# ## Common mistakes
+#
+# ### Common mistake 1: a Gram matrix of the batch
+#
+# Much code flattens `features.view(b * c, h * w)` and multiplies. With one picture that is the same thing; with two, half of the matrix correlates one picture with the *other*, place by place, and the style of a picture depends on its neighbours in the batch.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def mixed(features):  # wrong
+    b, c, h, w = features.shape
+    flat = features.view(b * c, h * w)
+    return flat @ flat.T / (h * w)
+
+
+features = torch.randn(2, 4, 5, 6, generator=runtime.generator(0))
+print("right:", tuple(gram(features).shape), " wrong:", tuple(mixed(features).shape))
+print("for one picture the same:", torch.allclose(mixed(features[:1]), gram(features[:1])[0], atol=1e-6))
+between = mixed(features)[:4, 4:]  # nothing that either picture has by itself
+moved = torch.stack([features[0], features[1].roll(1, 2)])  # the second one shifted: no style has changed
+print("after a shift of one picture: right the same", torch.allclose(gram(moved), gram(features), atol=1e-6),
+      " wrong the same", torch.allclose(mixed(moved), mixed(features), atol=1e-3))
+
+# %% [markdown]
+# ### Common mistake 2: no normalisation
+#
+# Without a unit for each layer the loss is a sum of raw squared errors. But features come in any scale: multiply one layer by ten, as a network might well do, and nothing that is seen has changed. The share of each layer in the loss at the start, raw and in units, before and after:
+
+# %%
+bank = FilterBank((3, 7, 15, 23), 48, strided=True).to(here)
+maps_of = [bank(image) for image in (content, styles["ihc"])]
+for factor in (1, 10):
+    size = {layer: factor if layer == "3x3" else 1 for layer in bank.layers}
+    own, wanted = ({layer: gram(size[layer] * value) for layer, value in found.items()} for found in maps_of)
+    raw = torch.stack([F.mse_loss(own[layer], wanted[layer]) for layer in bank.layers])
+    units = torch.stack([style_loss({layer: own[layer]}, {layer: wanted[layer]}) for layer in bank.layers])
+    for name, errors in (("raw", raw), ("in units", units)):
+        shares = "  ".join(f"{layer} {share:6.1%}" for layer, share in zip(bank.layers, (errors / errors.sum()).tolist()))
+        print(f"3x3 times {factor:2}, {name:8}  {shares}")
+
+# %% [markdown]
+# Raw, one layer is then all that counts, for a Gram matrix grows with the square of the features and its squared error with the fourth power. In units nothing has changed.
+#
+# ### Common mistake 3: a weight from another program
+#
+# "$\alpha/\beta=10^{-3}$" means nothing without the normalisation that goes with it. Look at both ends of the strip above; with losses that are sums instead of means, the same two numbers are off by the number of pixels. Change the weight by factors of ten, and look.
+#
+# ### Common mistake 4: Adam on bare pixels
+#
+# Adam moves every number by about its learning rate, whatever the size of the gradient. If the numbers are pixels, each goes its own way: the picture gets grain, which the style statistics hardly mind, and large patches change slowly. So Adam is given a sum of pictures here, each of half the size of the one before (`levels`). The same steps, from the same start:
+
+# %%
+pyramids = []
+for levels in (0, 3):
+    for _, picture in adam(Aim(content, styles["strokes"]), content, max(2, steps // 2), 0.1, runtime.generator(0), levels):
+        pass
+    pyramids.append(picture)
+rows({"bare pixels,\n3 more levels": torch.cat(pyramids)}, zoom=1.5 * zoom)
+
+# %% [markdown]
+# ## With VGG
+#
+# Where there are weights of VGG-19, it takes the place of the random filters; all else stays. Nothing is fetched unless you pass `download=True` (548 MB, into torch's cache). What changes: deep layers know *things*, so a face stays a face under strokes that are larger than its eyes, and the content may be asked for in `conv4_2`, where it is
+# no longer tied to pixels. The mean squared errors are per layer and in units here too, so the weights mean the same.
+
+# %%
+from v101_utils.style import VGG
+
+try:
+    vgg = {"features": VGG(), "content_features": VGG(("conv4_2",)), "colours": True, "palette_weight": 0}
+    display(grid(last(stylise(content, styles["strokes"], steps=steps, **vgg)).picture, zoom=zoom))
+except FileNotFoundError:
+    print("no weights of VGG-19 on this machine: VGG(download=True) would fetch them")
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
+#
+# **Exercise 1.** The Gram matrices of a batch, each divided by its number of places, in one `einsum`.
+
+# %%
+from v101_utils.exercises import check
+
+
+def my_gram(features):  # (B, C, h, w) -> (B, C, C)
+    ...
+
+
+maps = torch.randn(3, 5, 4, 6, generator=runtime.generator(6))
+check(my_gram, maps, truth=gram)
+
+
+# %% [markdown]
+# **Exercise 2.** Adaptive instance normalisation (Huang and Belongie 2017, eq. 8): give features $x$ the mean and deviation of features $y$ in each channel, in one stroke and without any optimisation. (`moments` gives both, as (B, 2, C).)
+
+# %%
+def adain(x, y):  # two (B, C, h, w) -> (B, C, h, w)
+    ...
+
+
+def adain_truth(x, y):
+    (a, s), (b, t) = (moments(z)[..., None, None].unbind(1) for z in (x, y))
+    return (x - a) / s * t + b
+
+
+check(adain, maps, maps.flip(0) * 2 + 1, truth=adain_truth)
+
+
+# %% [markdown]
+# **Exercise 3.** The Gram matrix of a region: of the places where `mask` (h, w) is 1, divided by their number.
+
+# %%
+def guided_gram(features, mask):  # (B, C, h, w), (h, w) of 0 and 1 -> (B, C, C)
+    ...
+
+
+mask = (torch.arange(24).view(4, 6) % 3 > 0).float()
+check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]))
+
+# %% [markdown]
+# ## Summary
+#
+# * Content is what features answer where; style is what they answer together, wherever. Gradient descent on pixels puts the one of one picture together with the other of another.
+# * A Gram matrix is per image. Other statistics forget places as well: moments know less, sorted projections know more.
+# * Divide each layer by its own size, and a weight means the same for every picture and every network.
+# * Random filters of several sizes carry palette and texture. A trained network, beside that, knows what must not be lost.
+# * It takes minutes a picture. Chapter 13 trains a network that does it in one pass.
+#
+# ## References
+#
+# * Gatys, Ecker, Bethge. *A Neural Algorithm of Artistic Style.* arXiv 2015. *Image Style Transfer Using Convolutional Neural Networks.* CVPR 2016.
+# * Gatys, Ecker, Bethge, Hertzmann, Shechtman. *Controlling Perceptual Factors in Neural Style Transfer.* CVPR 2017.
+# * Ustyuzhaninov, Brendel, Gatys, Bethge. *Texture Synthesis Using Shallow Convolutional Networks with Random Filters.* arXiv 2016.
+# * Li, Wang, Liu, Hou. *Demystifying Neural Style Transfer.* IJCAI 2017.
+# * Huang, Belongie. *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization.* ICCV 2017.
+# * Kolkin, Salavon, Shakhnarovich. *Style Transfer by Relaxed Optimal Transport and Self-Similarity.* CVPR 2019 (which optimises a pyramid).
+# * Heitz, Vanhoey, Chambon, Belcour. *A Sliced Wasserstein Loss for Neural Texture Synthesis.* CVPR 2021.
+#
+# ## Solutions
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+# NBVAL_CHECK_OUTPUT
+def my_gram(features):
+    return torch.einsum("bchw,bdhw->bcd", features, features) / features[0, 0].numel()
+
+
+def adain(x, y):
+    (a, s), (b, t) = (moments(z)[..., None, None].unbind(1) for z in (x, y))
+    return (x - a) / s * t + b
+
+
+def guided_gram(features, mask):
+    return torch.einsum("bchw,bdhw,hw->bcd", features, features, mask) / mask.sum()
+
+
+check(my_gram, maps, truth=gram)
+check(adain, maps, maps.flip(0) * 2 + 1, truth=adain_truth)
+check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]))
