@@ -74,7 +74,7 @@ beside({"the truth": eyes})
 
 # %% [markdown]
 # Bicubic interpolation is a fixed formula, and blurry. SRCNN, ESPCN and SRResNet have learned to sharpen edges; they were trained to be *right on average*, pixel by pixel. SRGAN was trained to look real as well: it has the most texture, and some of that texture
-# is invented. Keep both thoughts, since this chapter is about the difference.
+# is invented. (Look closely, and part of it is a fine grid, which no photograph has: its critic is small and had minutes.) Keep both thoughts, since this chapter is about the difference.
 #
 # ## The idea
 #
@@ -548,7 +548,8 @@ for label, how in hows.items():
 #
 # ### Common mistake 3: pixels from 0 to 255
 #
-# ESPCN is made for Y from 0 to 1 and is given bytes. Nothing crashes: tanh is at its end everywhere, and what the network adds is 255 times too small. Out comes bicubic interpolation, and the method seems to be no good. A network made for [−1, 1] that is given [0, 1] takes black for grey.
+# ESPCN is made for Y from 0 to 1 and is given bytes. Nothing crashes: it has learned that grey is 0.5, and meets a picture that is far brighter than any it was trained on. What it adds then does harm, and the method seems to be worse than none. SRResNet, made for [−1, 1] and given [0, 1], sees contrasts of half their size round a grey that is
+# too bright. Here it hardly minds, since all it adds depends on differences between neighbours; do not rely on it.
 
 # %%
 true_y, signed = rgb_to_ycbcr(eyes)[:, :1], shrink(eyes, 3)
