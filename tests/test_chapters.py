@@ -15,12 +15,15 @@ import chapters
 import fit_meter
 import nbformat
 import notebook_run
+import numpy as np
 import pytest
+import skimage.data
 import torch
 import yaml
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_output
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
 from v101_utils.training import Task, adamw, fit
 
@@ -189,6 +192,20 @@ def test_pictures_take_fewer_bytes_and_keep_their_pixels(mode, colours, lean):
     again = Image.open(io.BytesIO(base64.b64decode(after)))
     assert len(after) < len(before) and again.mode == lean
     assert again.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
+
+
+def test_heavy_photographs_become_jpeg_and_look_the_same():
+    picture = Image.fromarray(skimage.data.astronaut()[:400, :400])
+    data = notebook_run.clean_outputs([new_output("display_data", data={"image/png": encoded(picture)})])[0].data
+    again = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))))
+    assert list(data) == ["image/jpeg"] and len(data["image/jpeg"]) < len(encoded(picture)) / 2
+    assert peak_signal_noise_ratio(np.asarray(picture), again) > 35  # dB
+
+
+@pytest.mark.parametrize("picture", [Image.fromarray(skimage.data.astronaut()[:40, :40]), Image.new("RGB", (2000, 2000), "red")])
+def test_light_and_flat_pictures_stay_png(picture):
+    data = notebook_run.clean_outputs([new_output("display_data", data={"image/png": encoded(picture)})])[0].data
+    assert list(data) == ["image/png"]
 
 
 def test_a_widget_without_a_picture_becomes_words():

@@ -23,6 +23,8 @@ from v101_utils.files import write_atomically
 # its kernels. It is for the same number of steps as were run here. Nobody has run the chapters on such a card.
 T4_PEAK, T4_SHARE, T4_LAUNCH = 8.1e12, 0.25, 0.008
 
+HEAVY = 100_000  # characters of a picture in a notebook; GitHub shows no page that has megabytes of them
+
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py", "mimetype": "text/x-python",
@@ -114,6 +116,19 @@ def lean_png(encoded: str) -> str:
     return min(base64.b64encode(packed.getvalue()).decode() + "\n", encoded, key=len)
 
 
+def as_photograph(encoded: str) -> str | None:
+    """A PNG as a JPEG, base64 in and out, where that is a heavy picture's better form; None where it is to stay a PNG.
+
+    That is where it saves half: photographs, and what is made of them. Drawn curves and flat shapes stay as they are.
+    """
+    picture, packed = Image.open(io.BytesIO(base64.b64decode(encoded))), io.BytesIO()
+    if len(encoded) < HEAVY or picture.mode == "RGBA":
+        return None
+    picture.save(packed, "JPEG", quality=92, subsampling=0)
+    found = base64.b64encode(packed.getvalue()).decode() + "\n"
+    return found if len(found) < len(encoded) / 2 else None
+
+
 def clean_outputs(outputs: list) -> list:
     """Outputs for a page: streams joined and as on a terminal, lean pictures, a line of text for each widget without one."""
     cleaned = []
@@ -125,6 +140,9 @@ def clean_outputs(outputs: list) -> list:
         data = output.get("data", {})
         if "image/png" in data:
             data["image/png"] = lean_png(data["image/png"])
+            if photograph := as_photograph(data["image/png"]):
+                data["image/jpeg"] = photograph
+                del data["image/png"]
         elif WIDGET in data:
             output.data = {"text/plain": "(something to play with: run this cell to see it)"}
     for output in cleaned:
