@@ -10,8 +10,9 @@ from PIL import Image
 from v101_utils import zoo
 from v101_utils.cli import main
 from v101_utils.data.photos import open_picture, photo, pixels_of
+from v101_utils.files import KINDS
 from v101_utils.superres import ESPCN, SRCNN, SRResNet, enlarge
-from v101_utils.superres.files import KINDS, Bicubic, upscale, upscale_file
+from v101_utils.superres.files import Bicubic, upscale, upscale_file
 from v101_utils.superres.restore import restore
 
 rng = np.random.default_rng(0)

@@ -5,6 +5,8 @@ import inspect
 import os
 import sys
 
+from v101_utils.picture_commands import STYLIZERS, stylize, upscale
+
 
 def list_networks(args) -> None:
     """Prints a line for each network: whether its weights are here, its size, and what it is."""
@@ -149,73 +151,6 @@ def likelihood(args) -> None:
     if args.out:
         with write_atomically(args.out) as partial, open(partial, "wb") as file:
             np.savez_compressed(file, bits_per_dimension=np.asarray(found, np.float32))
-
-
-def upscale(args) -> None:
-    """Enlarges a picture."""
-    from v101_utils import runtime, zoo
-    from v101_utils.superres.files import Bicubic, check_kind, upscale_file
-
-    check_kind(args.output)  # before a network is loaded
-    where = runtime.device()
-    model = Bicubic() if args.method == "bicubic" else zoo.load(args.method, device=where)
-    width, height = upscale_file(args.input, args.output, args.scale, model, progress=True)
-    print(f"wrote {width} x {height} pixels to {args.output}")
-
-
-def _gatys(args, content):
-    """The content in the style of another picture, by optimising it; coarse to fine. (1, 3, H, W) in [-1, 1]."""
-    from v101_utils.data.photos import PHOTOS, photo
-    from v101_utils.data.styles import STYLES, style_picture
-    from v101_utils.style.gatys import coarse_to_fine, stylise
-
-    try:
-        style = style_picture(args.style, args.size) if args.style in STYLES else photo(args.style, side=args.size)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{args.style}: no such style; give a file, or one of {', '.join(STYLES + PHOTOS)}") from error
-    options = {name: getattr(args, name) for name in ("steps", "content_weight") if getattr(args, name) is not None}
-    for step in stylise(content, style, scales=coarse_to_fine(args.size), keep_colours=args.keep_colours, seed=args.seed,
-                        progress=True, **options):  # fmt: skip
-        made = step.picture
-    return made
-
-
-def _fast(args, content):
-    """The content in a style of the network that ships, or in a blend, by one pass. (1, 3, H, W) in [-1, 1]."""
-    from v101_utils import runtime, zoo
-    from v101_utils.style.blend import parse_blend
-    from v101_utils.style.colours import with_colours
-    from v101_utils.zoo.style_recipes import FAST_STYLES
-
-    if given := [name for name in ("steps", "content_weight") if getattr(args, name) is not None]:
-        raise ValueError(f"--method fast does not take --{given[0].replace('_', '-')}: its network is trained")
-    weights = parse_blend(args.style, FAST_STYLES)
-    made = zoo.load("style-fast", device=runtime.device())(content, weights)
-    return with_colours(made, content) if args.keep_colours else made
-
-
-STYLIZERS = {"gatys": _gatys, "fast": _fast}  # by method: what makes a picture (1, 3, H, W) in [-1, 1] of `args` and the content
-
-
-def stylize(args) -> None:
-    """Gives a picture the style of another."""
-    from PIL import Image
-
-    from v101_utils import runtime
-    from v101_utils.data import to_unit
-    from v101_utils.data.photos import photo
-    from v101_utils.files import write_atomically
-    from v101_utils.superres.files import SETTINGS, check_kind
-
-    kind = check_kind(args.out)
-    if not 32 <= args.size <= 2048:
-        raise ValueError(f"--size is {args.size}; it should be from 32 to 2048 pixels")
-    content = photo(args.content, side=args.size).to(runtime.device())
-    made = STYLIZERS[args.method](args, content)
-    pixels = (to_unit(made[0]) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    with write_atomically(args.out) as partial:
-        Image.fromarray(pixels).save(partial, kind, **SETTINGS.get(kind, {}))
-    print(f"wrote {pixels.shape[1]} x {pixels.shape[0]} pixels to {args.out}")
 
 
 def parser() -> argparse.ArgumentParser:

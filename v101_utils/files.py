@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
+SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+
 
 def check_writable(path) -> Path:
     """`path`, if a file can be written there; call it before long work. Raises FileNotFoundError, or OSError."""
@@ -63,3 +66,25 @@ def load_images(path, shape: tuple[int, int, int]) -> np.ndarray:
     if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
         raise ValueError(f"{path}: 'images' spans [{images.min():g}, {images.max():g}]; it should be {want}")
     return images.astype(np.float32)
+
+
+def check_kind(target) -> str:
+    """The format that the ending of `target` asks for, if a file can be written there.
+
+    Raises ValueError for another ending, FileNotFoundError or OSError for a place where nothing can be written.
+    """
+    suffix = Path(target).suffix.lower()
+    if suffix not in KINDS:
+        raise ValueError(f"{target}: its ending says the format, and should be one of {', '.join(KINDS)}")
+    check_writable(target)
+    return KINDS[suffix]
+
+
+def save_picture(target, picture, **more) -> None:
+    """Writes a `PIL.Image` in the format of the ending of `target`, atomically; `more` is for its `save`.
+
+    Raises what `check_kind` does.
+    """
+    kind = check_kind(target)
+    with write_atomically(target) as partial:
+        picture.save(partial, kind, **SETTINGS.get(kind, {}), **more)

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from scipy.spatial import KDTree  # comes with scikit-image
 
 from v101_utils.data.images import to_signed
+from v101_utils.data.photos import PHOTOS, photo
 
 _FINER = 2  # drawn this many times larger and then shrunk: smooth edges
 _SMALLEST = 16
@@ -151,3 +152,14 @@ def style_picture(name: str, side: int = 256, seed: int = 0) -> torch.Tensor:
     drawn = _CRAFTS[name](np.random.default_rng([STYLES.index(name), seed]), side * _FINER)
     picture = Image.fromarray(drawn.round().clip(0, 255).astype(np.uint8)).resize((side, side), Image.Resampling.BOX)
     return to_signed(torch.from_numpy(np.array(picture))).permute(2, 0, 1)[None]
+
+
+def any_style(source, side: int = 256) -> torch.Tensor:
+    """A drawn style, where `source` is one of STYLES, or a picture whose longer side is `side`. (1, 3, H, W) in [-1, 1].
+
+    source: else a name in PHOTOS, or a file. Raises FileNotFoundError that lists the names, and what `photo` raises.
+    """
+    try:
+        return style_picture(source, side) if source in STYLES else photo(source, side=side)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{source}: no such style; give a file, or one of {', '.join(STYLES + PHOTOS)}") from error

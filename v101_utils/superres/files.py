@@ -1,7 +1,6 @@
 """Pictures in files, enlarged: whatever Pillow reads goes in, its alpha included; PNG, JPEG and a few more come out."""
 
 import math
-from pathlib import Path
 
 import torch
 from PIL import Image, ImageFilter
@@ -9,17 +8,15 @@ from tqdm import tqdm
 
 from v101_utils.data.images import to_unit
 from v101_utils.data.photos import open_picture, pixels_of
-from v101_utils.files import check_writable, write_atomically
+from v101_utils.files import check_kind, save_picture
 from v101_utils.superres.models import Restorer
 from v101_utils.superres.resize import enlarge
 from v101_utils.superres.restore import restore
 from v101_utils.superres.tiles import in_tiles
 
-KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 OPAQUE = ("JPEG", "BMP")
 LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels a side, at most
 MOST = 1_000_000_000  # pixels: four bytes each, the most that TIFF and BMP can count
-SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
 
 
 class Bicubic(Restorer):
@@ -88,18 +85,6 @@ def upscale(picture: Image.Image, factor: int, model: Restorer, side: int = 256,
     return large
 
 
-def check_kind(target) -> str:
-    """The format that the ending of `target` asks for, if a file can be written there.
-
-    Raises ValueError for another ending, FileNotFoundError or OSError for a place where nothing can be written.
-    """
-    suffix = Path(target).suffix.lower()
-    if suffix not in KINDS:
-        raise ValueError(f"{target}: its ending says the format, and should be one of {', '.join(KINDS)}")
-    check_writable(target)
-    return KINDS[suffix]
-
-
 def _check_fits(picture: Image.Image, target, kind: str, factor: int) -> None:
     width, height = picture.width * factor, picture.height * factor
     if picture.mode.endswith("A") and kind in OPAQUE:
@@ -113,9 +98,9 @@ def _check_fits(picture: Image.Image, target, kind: str, factor: int) -> None:
 def upscale_file(source, target, factor: int, model: Restorer, progress: bool = False) -> tuple[int, int]:
     """Enlarges the picture in the file `source` into the file `target`, and returns the new width and height.
 
-    The format is that of the ending of `target`, one of KINDS; 8 bits a channel; a colour profile is kept, other metadata are
+    The format is that of the ending of `target`, one of `files.KINDS`; 8 bits a channel; a colour profile is kept, other metadata are
     not. Everything that can be refused is refused before any work: raises ValueError for another ending or factor,
-    transparency in a format without it, too large a picture, and what `open_picture` and `check_writable` raise.
+    transparency in a format without it, too large a picture, and what `open_picture` and `check_kind` raise.
     """
     kind = check_kind(target)
     if factor not in model.factors:
@@ -124,6 +109,5 @@ def upscale_file(source, target, factor: int, model: Restorer, progress: bool = 
     _check_fits(picture, target, kind, factor)
     large = upscale(picture, factor, model, progress=progress)
     profile = {"icc_profile": found} if (found := picture.info.get("icc_profile")) else {}
-    with write_atomically(target) as partial:
-        large.save(partial, kind, **SETTINGS.get(kind, {}), **profile)
+    save_picture(target, large, **profile)
     return large.size

@@ -3,8 +3,8 @@
 import torch
 
 from v101_utils.data.crops import HELD_OUT, PhotoCrops
-from v101_utils.data.photos import PHOTOS, photo
-from v101_utils.data.styles import style_picture
+from v101_utils.data.photos import photo
+from v101_utils.data.styles import any_style
 from v101_utils.style import FastStyleTask, FilterBank, StyleNetwork, StyleStatistics, content_loss, grey
 from v101_utils.training import Task
 
@@ -15,7 +15,7 @@ SIDE = 256  # pixels of a style picture, and of the pictures that the network is
 
 def style_pictures(names=FAST_STYLES, side: int = SIDE) -> list[torch.Tensor]:
     """Each style's picture (1, 3, H, W): a photograph of that name, or drawn."""
-    return [photo(name, side=side) if name in PHOTOS else style_picture(name, side) for name in names]
+    return [any_style(name, side) for name in names]
 
 
 def style_features() -> FilterBank:
