@@ -16,7 +16,7 @@ from diffusion import Clock, fresh_plan, median_seconds, run_parts, train_until
 from superres_peers import PytorchExamples
 
 from v101_utils import runtime
-from v101_utils.data.crops import HELD_OUT, PhotoCrops
+from v101_utils.data.crops import HELD_OUT, SCENES, PhotoCrops
 from v101_utils.data.photos import photo
 from v101_utils.superres import ESPCN, SRCNN, RestorationTask, Restorer, crop_to_multiple, luma_psnr, shrink
 from v101_utils.superres.restore import restore
@@ -48,7 +48,7 @@ def speed() -> None:
 def train(build: Callable[[], Restorer], seconds: float) -> tuple[Restorer, int]:
     """The averaged network after `seconds` of training, and the steps done."""
     torch.manual_seed(runtime.derive_seed(0, 1))
-    model, batches = build(), PhotoCrops(16, 72, device=runtime.device())
+    model, batches = build(), PhotoCrops(16, 72, names=SCENES, device=runtime.device())
     ema, task = Ema(model, 0.995), RestorationTask(model, factors=(FACTOR,))
     plan = fresh_plan(task, batches(0))
     clock = Clock(seconds)

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 14 · Super-resolution
 #
-# Shrink a photograph four times, let networks bring it back, and wipe between what is most often right and what looks most real.
+# Shrink a photograph four times, let networks bring it back, and wipe between what is closest on average and what has the most detail.
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 from v101_utils import runtime, zoo
 from v101_utils.data import to_unit
-from v101_utils.data.crops import HELD_OUT, PhotoCrops
+from v101_utils.data.crops import HELD_OUT, SCENES, PhotoCrops
 from v101_utils.data.photos import photo
 from v101_utils.superres import crop_to_multiple, luma_psnr, restore, rgb_to_ycbcr, score, shrink
 from v101_utils.view import curves, grid, rows, source, use_style
@@ -73,8 +73,9 @@ display(beside({name: made[name] for name in ("espcn", "srresnet", "srgan")}))
 beside({"the truth": eyes})
 
 # %% [markdown]
-# Bicubic interpolation is a fixed formula, and blurry. SRCNN, ESPCN and SRResNet have learned to sharpen edges; they were trained to be *right on average*, pixel by pixel. SRGAN was trained to look real as well: it has the most texture, and some of that texture
-# is invented. (Look closely, and part of it is a fine grid, which no photograph has: its critic is small and had minutes.) Keep both thoughts, since this chapter is about the difference.
+# Bicubic interpolation is a fixed formula, and blurry. SRCNN, ESPCN and SRResNet have learned to sharpen edges; they were trained to be *close on average*, pixel by pixel. SRGAN was trained to please a critic as well: it has the most fine
+# detail, and some of that
+# is invented. (Nor does all of it look like a photograph's: the critic is small and had minutes.) Keep both thoughts, since this chapter is about the difference.
 #
 # ## The idea
 #
@@ -131,9 +132,11 @@ beside({"the truth": rings, "torch's default": F.interpolate(aliased, scale_fact
 # %% [markdown]
 # ## How right is it? PSNR
 #
-# The peak signal-to-noise ratio is the mean squared error on a logarithmic scale, where higher is better and 1 dB is a fifth of the error:
+# The peak signal-to-noise ratio is the mean squared error on a logarithmic scale, where higher is better and 1 dB more is about a fifth less squared error:
 #
-# $$\text{PSNR}=10\log_{10}\frac{p^2}{\frac1N\sum_i(\hat x_i-x_i)^2}\ \text{dB},\qquad p=\text{the largest value a pixel can have.}$$
+# $$\text{PSNR}=10\log_{10}\frac{p^2}{\frac1N\sum_i(\hat x_i-x_i)^2}\ \text{dB},\qquad p=\text{the width of the scale.}$$
+#
+# $p$ is 255 for bytes, 1 for pixels in $[0,1]$ and 2 for pixels in $[-1,1]$.
 #
 # The papers agree on *which* pixels, and one has to follow, or the figures mean nothing: of the **brightness** Y alone (of ITU-R BT.601, in the studio range, where white is 235 and black 16), with a **border** as wide as the factor cut off, since methods differ there in how they pad.
 #
@@ -155,14 +158,14 @@ print("torchmetrics:", torch.allclose(peak_signal_noise_ratio(y, true_y, data_ra
 
 # %%
 bicubic, grey = made["bicubic"], torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-full = [(to_unit(image) * grey).sum(1, keepdim=True)[inside] for image in (bicubic, eyes)]  # brightness from 0 to 1
+full = [(to_unit(image) * grey).sum(1, keepdim=True)[inside] for image in (bicubic, eyes)]  # brightness: black 0, white 1
 print(f"Y, border cut off, as in the papers  {luma_psnr(bicubic, eyes, 4).item():.2f} dB")
 print(f"Y, border counted                    {luma_psnr(bicubic, eyes, 0).item():.2f} dB")
-print(f"brightness from 0 to 255             {peak_signal_noise_ratio(*full, data_range=1.0):.2f} dB")
+print(f"full-range brightness                {peak_signal_noise_ratio(*full, data_range=1.0):.2f} dB")
 print(f"all of R, G and B                    {peak_signal_noise_ratio(to_unit(bicubic), to_unit(eyes), data_range=1.0):.2f} dB")
 
 # %% [markdown]
-# Between the first and the third lies $20\log_{10}\frac{255}{219}=1.3$ dB, which is nothing but the range of Y; such a "gain" is as large as that of many a paper.
+# Between the first and the third lies $20\log_{10}\frac{255}{219}=1.3$ dB, which is nothing but the range of Y (white minus black is 219 of 255; the papers take $p=255$ all the same); such a "gain" is as large as that of many a paper.
 #
 # ## SRCNN: three convolutions
 #
@@ -219,7 +222,8 @@ by_index = torch.stack([torch.stack([channels[r * (y % r) + x % r, y // r, x // 
 print(by_index.shape, torch.equal(by_index, nn.PixelShuffle(r)(channels)[0]))
 
 # %% [markdown]
-# It costs nothing, as nothing is computed. Here is what the zoo's ESPCN finds: nine channels at the size of the small picture (grey is 0; five times as strong as it is), and the shuffle of them, a *correction* that is added to the bicubic enlargement.
+# It costs nothing, as nothing is computed. Here is what the zoo's ESPCN finds: nine channels at the size of the small picture (grey is 0; five times as strong as it is), and the shuffle of them, a *correction* that is added to the bicubic
+# enlargement. The nine look alike, since they are nine samples of one picture, each a third of a small pixel beside the next.
 # (The paper's network makes the picture itself. Adding to the enlargement is this project's, as in SRCNN: it begins as bicubic interpolation, and minutes are enough.)
 
 # %%
@@ -244,7 +248,7 @@ for name, network in {"SRCNN 9-1-5": SRCNN(1), "SRCNN 9-5-5": SRCNN(5), "ESPCN":
     print(f"{name:12}", *(f"x{factor}: {work(network, factor):7,.0f} multiply-adds a pixel  " for factor in (2, 3, 4)))
 
 # %% [markdown]
-# And in time? The brightness of a picture of 513×513 pixels, from 171×171. A multiplication more or less is not all that counts: convolutions at a high resolution also move more memory.
+# And in time? The brightness of a picture of 513×513 pixels, from 171×171, on this machine. Compare the last two columns: are the times in the ratio of the multiply-adds?
 
 # %%
 def seconds(network, low):
@@ -256,14 +260,18 @@ def seconds(network, low):
 side = runtime.pick(ci=57, laptop=171, gpu=171)
 low = torch.rand(1, 1, side, side, device=here)
 rivals = {"9-1-5": SRCNN(1), "9-5-5": SRCNN(5), "ESPCN": ESPCN()}
+works = {name: work(network) for name, network in rivals.items()}
 times = {name: seconds(network.to(here).eval(), low) for name, network in rivals.items()}
 for name, spent in times.items():
-    print(f"{name:5} {spent * 1000:7.1f} ms, {spent / times['ESPCN']:4.1f} times ESPCN's")
+    more, longer = works[name] / works["ESPCN"], spent / times["ESPCN"]
+    print(f"{name:5} {spent * 1000:7.1f} ms; of ESPCN's: {more:4.1f} times the multiply-adds, {longer:4.1f} times the time")
 
 # %% [markdown]
+# Multiplications are not all that counts: convolutions at the large size also move $r^2$ times as many numbers through memory for each channel, and kernels of 9×9 and few channels suit a processor less than 3×3 and many.
+#
 # ## Training, live
 #
-# An ESPCN from nothing, for the factor 3, on random crops of eight photographs that come with scikit-image. The task is as simple as it sounds: shrink, enlarge, compare.
+# An ESPCN from nothing, for the factor 3, on random crops of five photographs that come with scikit-image. (Its brick, grass and gravel are left out: nobody can restore such grain once it is shrunk, and yet it would be most of the error.) The task is as simple as it sounds: shrink, enlarge, compare.
 
 # %%
 from v101_utils.superres import RestorationTask
@@ -271,7 +279,8 @@ from v101_utils.superres import RestorationTask
 source(RestorationTask.training_step)
 
 # %% [markdown]
-# PSNR is a function of the squared error, so a network trained on that error is trained for PSNR itself. Every now and then we look at the photographs that it is not trained on.
+# PSNR is a function of the squared error, so a network trained on that error is trained for PSNR itself. Every now and then we look at photographs that it is not trained on. (At crops of them, to be quick: each PSNR below belongs to its
+# own pixels, and figures of a crop, a piece and a whole photograph cannot be compared.)
 
 # %%
 from functools import partial
@@ -283,13 +292,15 @@ steps = runtime.pick(ci=8, laptop=1600, gpu=6000)
 network, watched = ESPCN(factors=(3,)), [crop_to_multiple(image[..., 60:240, 150:390], 12) for image in photos]
 ema, task = Ema(network, 0.99), RestorationTask(network, factors=(3,), lr=4e-3)
 base, looks, gains = score(methods["bicubic"], watched, 3)["psnr_db"], [], []
-for step in fit(task, PhotoCrops(16, 48, device=here), steps, ema=ema, lr_schedule=warmup_cosine(steps)):
+for step in fit(task, PhotoCrops(16, 48, names=SCENES, device=here), steps, ema=ema, lr_schedule=warmup_cosine(steps)):
     if step.number % max(1, steps // 24) == 0:
         looks.append(step.number)
         gains.append(score(partial(restore, ema.average), watched, 3)["psnr_db"] - base)
 
 # %%
-axes = curves(looks, {"": gains}, "step", "dB above bicubic", "two photographs that it does not train on", marker=".")
+zoos = score(methods["espcn"], watched, 3)["psnr_db"] - base
+lines = {"this one": gains, "the zoo's ESPCN": [zoos] * len(looks)}
+axes = curves(looks, lines, "step", "dB above bicubic", "crops of two photographs that it does not train on", marker=".")
 axes.axhline(0, color="0.7")
 plt.show()
 
@@ -299,11 +310,11 @@ low = shrink(piece, 3)
 beside({"bicubic": restore(None, low, 3), "a minute of ESPCN": restore(ema.average, low, 3), "truth": piece}, "× 3", zoom=2)
 
 # %% [markdown]
-# It starts as bicubic interpolation, and leaves it behind within seconds: edges are learned first, and they are most of what there is to gain. What comes later comes slowly. The papers train on far more photographs, for days.
+# It starts as bicubic interpolation, and leaves it behind within seconds. What comes later comes slowly: the zoo's has learned three factors, in many more minutes. The papers train on far more photographs, for days.
 #
 # ## All methods, all factors
 #
-# Now the zoo's networks, on both held-out photographs, by the protocol of the papers. The second measure, SSIM, compares means, contrasts and correlations in small windows, and is 1 for equal pictures (Wang et al. 2004).
+# Now the zoo's networks, on both held-out photographs as a whole, by the protocol of the papers. The second measure, SSIM, compares means, contrasts and correlations in small windows, and is 1 for equal pictures (Wang et al. 2004).
 
 # %%
 part = runtime.pick(ci=(slice(100, 196), slice(100, 196)), laptop=(slice(None), slice(None)), gpu=(slice(None), slice(None)))
@@ -312,10 +323,15 @@ scores = {(name, factor): score(methods[name], judged, factor) for name in METHO
 print("PSNR (dB) and SSIM of Y   " + "".join(f"x{factor}               " for factor in (2, 3, 4)))
 for name in METHODS:
     print(f"{name:24}", *(f"{scores[name, f]['psnr_db']:6.2f} {scores[name, f]['ssim']:.4f}   " for f in (2, 3, 4)))
+papers = {"bicubic": 28.43, "srcnn": 30.07, "espcn": 30.76, "srresnet": 32.05, "srgan": 29.40}  # Ledig et al. 2017, table 2: Set5
+orders = {"here": {name: scores[name, 4]["psnr_db"] for name in METHODS}, "in the paper": papers}
+for where, found in orders.items():
+    print(f"x4 {where}, the best first: " + ", ".join(sorted(found, key=found.get, reverse=True)))
 
 # %% [markdown]
-# Two photographs are not a benchmark: compare *methods* here, not with figures from elsewhere. For those, the papers measured on the five pictures of Set5, at × 4: bicubic 28.42 dB, SRCNN 30.48, ESPCN 30.90, SRResNet 32.05, and SRGAN 29.40 (Shi et al. 2016; Ledig et al. 2017), with
-# larger networks, trained on many more photographs. Yet look at the *order*, there and here: where does the one stand that looks sharpest?
+# Two photographs are not a benchmark: compare *methods* here, not with figures from elsewhere. For those, one table of one paper will do (Ledig et al. 2017, table 2, on the five pictures of Set5 at × 4): bicubic 28.43 dB, SRCNN 30.07,
+# ESPCN 30.76, SRResNet 32.05, and SRGAN 29.40,
+# trained on many more photographs, the last two with larger networks than here. Look at the two *orders* that are printed above, and at SRGAN in both: it began as SRResNet, was trained on for looks, and has a lower PSNR than it began with.
 #
 # ### The pictures that you have
 #
@@ -347,7 +363,7 @@ print({name: abs(found[name] - value) < 1e-3 for name, value in score(methods["b
 # %%
 # NBVAL_CHECK_OUTPUT
 columns = torch.arange(24)
-a, b = (((columns > place).float() * 2 - 1).expand(1, 1, 24, 24) for place in (9, 13))
+a, b = (((columns > place).float() * 1.6 - 0.8).expand(1, 1, 24, 24) for place in (10, 12))  # dark grey, light grey
 answer = torch.zeros(1, 1, 24, 24, requires_grad=True)
 descent = torch.optim.SGD([answer], lr=0.25)
 for _ in range(60):
@@ -360,14 +376,16 @@ for name, guess in {"a": a, "b": b, "their mean": (a + b) / 2}.items():
     print(f"expected squared error of {name:10} {(((guess - a) ** 2).mean() + ((guess - b) ** 2).mean()).item() / 2:.3f}")
 
 # %%
-beside({"a": a, "b": b, "least squared error": answer.detach()}, zoom=6)
+shown = {"a": a, "b": b, "least squared error": answer.detach()}
+beside({name: F.interpolate(image, scale_factor=8) for name, image in shown.items()}, zoom=1)  # each pixel as a square
 
 # %% [markdown]
-# Choosing *either* of the true pictures has twice the expected error of choosing the one that is never true.
+# Where $a$ and $b$ disagree the answer is grey: neither dark nor light, as no pixel of either is. Choosing *either* of the true pictures has twice the expected error of choosing the one that is never true.
 #
 # ## SRResNet and SRGAN
 #
-# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small and had minutes, not days: the table above says how far that gets). **SRGAN** is *the same network*, trained on with another question: a critic looks at enlargements and at
+# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small and had minutes, not days: the table above
+# says how far that gets; and it goes without batch normalisation, which Lim et al. 2017 found to be better). **SRGAN** is *the same network*, trained on with another question: a critic looks at enlargements and at
 # real photographs and learns to tell them apart (chapter 01), and the network has to please it. A mean of textures does not: no photograph looks like that.
 #
 # $$\mathcal L=\mathcal L_\text{content}+\lambda\,\mathcal L_\text{adversarial},\qquad\lambda=10^{-3}.$$
@@ -381,23 +399,31 @@ from v101_utils.superres.adversarial import SRGANTask
 source(SRGANTask.parts)
 
 # %% [markdown]
-# How much is $10^{-3}$? A value says little; what moves a network is the *gradient* that reaches its picture. So train a critic for a moment, against SRResNet as it is (its rate is 0), and compare the norms.
+# How much is $10^{-3}$? A value says little; what moves a network is the *gradient* that reaches its picture. So train a critic for a moment, against SRResNet as it is (its rate is 0), and compare the norms. Critic and filters are of the
+# size that the zoo's SRGAN was trained with.
 
 # %%
 from v101_utils.style.features import FilterBank
 from v101_utils.superres import PatchDiscriminator
 
 torch.manual_seed(0)
-probe = SRGANTask(zoo.load("srresnet").requires_grad_(), PatchDiscriminator(), FilterBank((3, 5, 7), 32), rates=(0.0, 3e-4))
-for _ in fit(probe, PhotoCrops(8, 48, device=here), runtime.pick(ci=2, laptop=30, gpu=500), progress=False):
+critic, features = PatchDiscriminator(width=16), FilterBank((3, 5, 7), 16)
+probe = SRGANTask(zoo.load("srresnet").requires_grad_(), critic, features, rates=(0.0, 3e-4))
+for _ in fit(probe, PhotoCrops(8, 48, names=SCENES, device=here), runtime.pick(ci=2, laptop=30, gpu=500), progress=False):
     pass
-picture = made["srresnet"].to(here).requires_grad_()
+picture, norms = made["srresnet"].to(here).requires_grad_(), {}
 for name, term in probe.parts(picture, eyes.to(here)).items():
     (gradient,) = torch.autograd.grad(term, picture, retain_graph=True)
     norm, weight = gradient.norm().item(), probe.weights[name]
+    norms[name] = norm
     print(f"{name:12} norm of its gradient {norm:.5f}, weighted by {weight:g}: {norm * weight:.6f}")
+for weight in (1e-3, 3e-2, 1.0):
+    print(f"weighted by {weight:g} the critic pulls {weight * norms['adversarial'] / norms['pixel']:.2g} times as hard as the pixels")
 
 # %% [markdown]
+# So at the paper's $\lambda$ the critic would hardly be heard here; thirty times as much is a voice beside the pixels', still a small one; and with no $\lambda$ at all it would be louder than they are (Common mistake 5). Such a number
+# belongs to one critic, one loss and one set of features: measure it anew for yours.
+#
 # ## Perception against distortion
 #
 # Blau and Michaeli (2018) proved what the table above suggests: the closer the *distribution* of outputs is to that of real pictures, the larger the error must be, beyond a point, for any method at all. It is a trade, with a curve that nobody gets under.
@@ -410,7 +436,8 @@ from v101_utils.superres.adversarial import blend
 source(blend)
 
 # %% [markdown]
-# To the right: fewer wrong pixels. Downwards: as much fine detail, place by place, as the truth has. (`detail_error` is this project's stand-in for measures such as LPIPS, which need a large network's weights.)
+# To the right: a smaller squared error. Downwards: as much fine detail, place by place, as the truth has. `detail_error` is the mean of $|\log_2|$ of the ratio of local contrasts, that of the picture to that of the truth: 0 where there is
+# as much detail as in the truth, 1 where there is half as much or twice as much, wherever it lies. (It is this project's stand-in for measures such as LPIPS, which need a large network's weights.)
 
 # %%
 safe, sharp = zoo.load("srresnet", device=here), zoo.load("srgan", device=here)
@@ -425,7 +452,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Neither end is "better". A doctor or an astronomer wants no invented detail; somebody who prints a poster does.
+# Look at ESPCN and SRResNet too: of two networks that were trained on pixels alone, the one with the higher PSNR need not be the one with more of the detail. Neither end of the curve is "better". A doctor or an astronomer wants no
+# invented detail; somebody who prints a poster does.
 #
 # ### The sliders
 #
@@ -438,10 +466,13 @@ wipe = WipeView(photos[0][..., 60:240, 120:300], {name: methods[name] for name i
 wipe_sliders(wipe)
 
 # %% [markdown]
-# The same for each factor, the line in the middle: on the left bicubic, on the right SRGAN.
+# The same for each factor, side by side and whole.
 
 # %%
-display(*(wipe.render("srgan", factor, 0.5) for factor in (2, 3, 4)))
+for factor in (2, 3, 4):
+    ways = {way: wipe.enlarged(way, factor) for way in ("bicubic", "srresnet", "srgan")}
+    named = {f"{way} {luma_psnr(image, wipe.truth, factor).item():.2f} dB": image for way, image in ways.items()}
+    display(beside(named | {"truth": wipe.truth}, f"× {factor}", zoom=1.5))
 
 # %% [markdown]
 # And the blend: from SRResNet, at 0, to SRGAN, at 1.
@@ -522,7 +553,8 @@ pairs = [(name, way) for name in ("noise of 8/255", "JPEG, quality 40") for way 
 beside({f"{name}: {way}": methods[way](lows[name], 4)[..., 40:140, 60:190] for name, way in pairs}, zoom=2)
 
 # %% [markdown]
-# The sharper a network makes edges, the more it takes noise and the blocks of JPEG for edges. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
+# On noise and JPEG every network loses: it takes grain and blocks for detail, and SRGAN, which adds the most detail, loses the most. After a blur a little gain is left. Where the small picture was made without anti-aliasing (the last two
+# rows) the loss is largest: its jagged edges are sharpened too. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
 #
 # ## Common mistakes
 #
@@ -544,29 +576,31 @@ for label, how in hows.items():
 # %% [markdown]
 # ### Common mistake 2: PSNR of something else
 #
-# Of RGB here and of Y there, with a border here and without one there: by the figures of "How right is it?", such differences are as large as those between methods. The sign is always the same: check whether bicubic interpolation has the figure that others report for it.
+# Of RGB here and of Y there, with a border here and without one there: by the figures of "How right is it?", such differences are as large as those between methods. The test is always the same: see whether bicubic interpolation has the
+# figure that others report for it.
 #
 # ### Common mistake 3: pixels from 0 to 255
 #
-# ESPCN is made for Y from 0 to 1 and is given bytes. Nothing crashes: it has learned that grey is 0.5, and meets a picture that is far brighter than any it was trained on. What it adds then does harm, and the method seems to be worse than none. SRResNet, made for [−1, 1] and given [0, 1], sees contrasts of half their size round a grey that is
+# ESPCN is made for Y from 0 to 1 and is given bytes. Nothing crashes: it has learned that grey is 0.5, and meets a picture that is far brighter than any it was trained on. Whatever it adds then, its gain over bicubic interpolation is
+# gone. SRResNet, made for [−1, 1] and given [0, 1], sees contrasts of half their size round a grey that is
 # too bright. Here it hardly minds, since all it adds depends on differences between neighbours; do not rely on it.
 
 # %%
 true_y, signed = rgb_to_ycbcr(eyes)[:, :1], shrink(eyes, 3)
 with torch.no_grad():
     tries = {
-        "ESPCN, Y in [0, 1]": (fine, true_y), "ESPCN, Y in [0, 255]": (espcn(third * 255, 3) / 255, true_y),
-        "bicubic": (enlarge(third, 3), true_y),
-        "SRResNet, RGB in [-1, 1]": (to_unit(methods["srresnet"](signed, 3)), to_unit(eyes)),
-        "SRResNet, RGB in [0, 1]": (methods["srresnet"](to_unit(signed), 3), to_unit(eyes)),
+        "bicubic": enlarge(third, 3), "ESPCN, Y in [0, 1]": fine, "ESPCN, Y in [0, 255]": espcn(third * 255, 3) / 255,
+        "SRResNet, RGB in [-1, 1]": rgb_to_ycbcr(methods["srresnet"](signed, 3))[:, :1],
+        "SRResNet, RGB in [0, 1]": rgb_to_ycbcr(methods["srresnet"](to_unit(signed), 3) * 2 - 1)[:, :1],
     }
-for name, (found, aim) in tries.items():
-    print(f"{name:25} {peak_signal_noise_ratio(found.clamp(0, 1), aim, data_range=1.0):.2f} dB")
+print("PSNR of Y, for all of them:")
+for name, found in tries.items():
+    print(f"{name:25} {peak_signal_noise_ratio(found.clamp(0, 1), true_y, data_range=1.0):.2f} dB")
 
 # %% [markdown]
 # ### Common mistake 4: tiles without margins
 #
-# Cut, enlarge, paste. The error is small on average, and all of it is in straight lines, which eyes are made to find. On the right: the difference from the whole picture, 20 times as strong.
+# Cut, enlarge, paste. The error is small on average, and largest along straight lines, which eyes are made to find. On the right: the difference from the whole picture, 20 times as strong. Below, the place of the largest difference, close by.
 
 # %%
 low_rgb = shrink(watched[0], 4)  # (1, 3, 45, 60)
@@ -575,19 +609,24 @@ pieces = [[low_rgb[..., top : top + 15, left : left + 15] for left in range(0, 6
 pasted = torch.cat([torch.cat([restore(sharp, each, 4) for each in row], 3) for row in pieces], 2)
 off = pasted - whole
 print(f"largest difference: {off.abs().max() * 127.5:.0f} of 255; amid a tile {off[..., 28:32, 28:32].abs().max() * 127.5:.1f}")
-beside({"tiles of 15 pixels, no margins": pasted, "difference × 20": (off * 20).clamp(-1, 1)}, zoom=1.5)
+display(beside({"tiles of 15 pixels, no margins": pasted, "difference × 20": (off * 20).clamp(-1, 1)}, zoom=1.5))
+place = off.abs().amax((0, 1)).argmax().item()  # of all pixels, row by row
+top, left = (min(max(at - 20, 0), most - 40) for at, most in zip(divmod(place, off.shape[3]), off.shape[2:]))
+close = (..., slice(top, top + 40), slice(left, left + 40))
+beside({"with margins": whole[close], "without": pasted[close]}, zoom=6)
 
 # %% [markdown]
 # ### Common mistake 5: an adversarial weight of 1
 #
-# $\mathcal L_\text{content}+\mathcal L_\text{adversarial}$ is easily written without its $\lambda$. Compare the gradients that were printed in the section on SRGAN, and remember that a critic which goes on training grows stronger. The network is then free to draw *any* texture that pleases the critic, in wrong places and colours; and starting such a training without
-# the pixels' error first makes it worse, because the critic has won before the network has learned where edges are.
+# $\mathcal L_\text{content}+\mathcal L_\text{adversarial}$ is easily written without its $\lambda$. In the section on SRGAN the gradients were printed: without $\lambda$ the critic pulls harder than the pixels do, and remember that a
+# critic which goes on training grows stronger. The network is then free to draw *any* texture that pleases the critic, in wrong places and colours; and starting such a training without
+# the pixels' error first makes it worse, because the critic has won before the network has learned where edges are. (No picture here: it takes many minutes of training to go wrong.)
 #
 # ## Exercises
 #
 # Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
 #
-# **Exercise 1.** The PSNR in dB of pictures in $[-1,1]$. (What is the peak?)
+# **Exercise 1.** The PSNR in dB of pictures in $[-1,1]$. (How wide is the scale?)
 
 # %%
 from v101_utils.exercises import check

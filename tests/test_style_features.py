@@ -1,24 +1,34 @@
-"""Features for style: fixed random filters against a loop, VGG-19's layers, and that nothing downloads unasked."""
+"""Features for style: fixed random filters against a loop, torchvision's networks, and that nothing downloads unasked."""
 
 import pytest
 import torch
 from torch.nn import functional as F
-from torchvision.models import vgg19
+from torchvision.models import squeezenet1_1, vgg19
 
-from v101_utils.style import VGG, VGG_LAYERS, FilterBank
+from v101_utils.style import SQUEEZENET_LAYERS, VGG, VGG_LAYERS, FilterBank, SqueezeNet
 
 
 def picture(height=32, width=40, count=2, seed=0) -> torch.Tensor:
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def vgg_state(upto: int = 37, prefix: str = "features.") -> dict[str, torch.Tensor]:
-    """He-normal weights of the layers before `upto`, under the names that torchvision gives them."""
-    with torch.device("meta"):
-        shapes = {key: value.shape for key, value in vgg19(init_weights=False).features[:upto].state_dict().items()}
-    source = torch.Generator().manual_seed(0)
+def he_state(features, prefix: str) -> dict[str, torch.Tensor]:
+    """He-normal weights of torchvision's layers, under the names that it gives them."""
+    shapes, source = {key: value.shape for key, value in features.state_dict().items()}, torch.Generator().manual_seed(0)
     return {prefix + key: torch.randn(shape, generator=source) * (2 / shape[1:].numel()) ** 0.5 if len(shape) > 1
             else torch.zeros(shape) for key, shape in shapes.items()}  # fmt: skip
+
+
+def vgg_state(upto: int = 37, prefix: str = "features.") -> dict[str, torch.Tensor]:
+    """Of the layers before `upto`."""
+    with torch.device("meta"):
+        features = vgg19(init_weights=False).features[:upto]
+    return he_state(features, prefix)
+
+
+def on_imagenet_s_scale(image: torch.Tensor) -> torch.Tensor:
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    return (image / 2 + 0.5 - mean) / deviation
 
 
 @pytest.fixture
@@ -131,7 +141,7 @@ def test_layers_are_torchvision_s_on_imagenet_s_scale(weights):
         features = vgg19(init_weights=False).features[:10]
     state = torch.load(weights, weights_only=True)
     features.load_state_dict({key.removeprefix("features."): value for key, value in state.items()}, assign=True)
-    x = (image / 2 + 0.5 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    x = on_imagenet_s_scale(image)
     found = VGG(("conv1_2", "relu1_2", "relu2_2"), weights)(image)
     with torch.no_grad():
         torch.testing.assert_close(found["conv1_2"], features[:3](x))
@@ -219,3 +229,69 @@ def test_other_files_are_refused(tmp_path, weights):
 def test_unknown_layers_are_refused(layers):
     with pytest.raises(ValueError, match="one or more of conv1_1, relu1_1"):
         VGG(layers)
+
+
+# SqueezeNet
+
+
+@pytest.fixture
+def squeezenet():
+    """torchvision's own, with weights that do not fade over its layers."""
+    network = squeezenet1_1().features.requires_grad_(False).eval()
+    network.load_state_dict(he_state(network, ""))
+    return network
+
+
+@pytest.fixture
+def light(tmp_path, squeezenet):
+    """A file of the whole network's state dict; what follows the features is of no account."""
+    state = {f"features.{key}": value for key, value in squeezenet.state_dict().items()}
+    torch.save(state | {"classifier.1.bias": torch.zeros(1000)}, tmp_path / "squeezenet.pth")
+    return tmp_path / "squeezenet.pth"
+
+
+def test_squeezenet_s_layers_are_torchvision_s(light, squeezenet):
+    image = picture()
+    network, x = SqueezeNet(SQUEEZENET_LAYERS, light), on_imagenet_s_scale(image)
+    found = network(image)
+    places = {"conv1": 1, "fire2": 3, "fire3": 4, "fire4": 6, "fire5": 7, "fire6": 9, "fire7": 10, "fire8": 11, "fire9": 12}
+    assert tuple(found) == network.layers == SQUEEZENET_LAYERS == tuple(places)
+    for name, place in places.items():
+        torch.testing.assert_close(found[name], squeezenet[: place + 1](x))
+        assert found[name].min() == 0 < found[name].max()  # after a ReLU
+
+
+@pytest.mark.parametrize("deepest, smallest, parts", [("conv1", 3, 2), ("fire3", 5, 5), ("fire4", 9, 7), ("fire9", 17, 13)])
+def test_squeezenet_ends_at_the_deepest_layer(light, deepest, smallest, parts):
+    network = SqueezeNet((deepest, "conv1"), light)
+    assert network.smallest == smallest and len(network.network) == parts
+    assert network(torch.zeros(1, 3, smallest, smallest))[deepest].shape[2:] == (1, 1)
+    with pytest.raises(ValueError, match=f"H and W at least {smallest}"):
+        network(torch.zeros(1, 3, smallest - 1, smallest))
+
+
+def test_squeezenet_does_not_train_but_the_image_may(light):
+    network, image = SqueezeNet(weights=light), picture().requires_grad_(True)
+    assert network.layers == ("conv1", "fire3", "fire4", "fire5")
+    assert not any(p.requires_grad for p in network.parameters()) and not network.training
+    sum(value.sum() for value in network(image).values()).backward()
+    assert image.grad.abs().max() > 0
+
+
+def test_squeezenet_downloads_only_if_told(no_hub, tmp_path, light):
+    with pytest.raises(FileNotFoundError, match=r"no weights of SqueezeNet 1.1 at .*download=True to fetch 4.73 MB") as error:
+        SqueezeNet()
+    assert str(tmp_path / "torch") in str(error.value) and "squeezenet1_1-b8a52dc0.pth" in str(error.value)
+    with pytest.raises(FileNotFoundError, match="no weights of SqueezeNet 1.1 at .*mine.pth"):
+        SqueezeNet(weights=tmp_path / "mine.pth", download=True)
+    assert not no_hub and not (tmp_path / "torch").exists()
+    with pytest.raises(ValueError, match="the file in the cache lacks"):  # what the stand-in fetches is a VGG
+        SqueezeNet(download=True)
+    assert no_hub == [("https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth", "b8a52dc0")]
+
+
+def test_squeezenet_refuses_other_weights_and_layers(light, weights):
+    with pytest.raises(ValueError, match=r"lacks, or has in another shape, 3.squeeze.weight.*SqueezeNet 1.1"):
+        SqueezeNet(("fire2",), weights)  # a VGG's, whose first layer has the same shape
+    with pytest.raises(ValueError, match="one or more of conv1, fire2"):
+        SqueezeNet(("fire1",), light)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from v101_utils.style import FilterBank, content_loss, gram, moments, sliced, style_loss, total_variation
 
@@ -48,6 +49,35 @@ def test_the_folded_gram_mixes_images(features):
     blocks = folded.view(b, c, b, c)
     torch.testing.assert_close(torch.stack([blocks[i, :, i] for i in range(b)]), gram(features))
     assert blocks[0, :, 1].abs().max() > 0.1  # image 0 with image 1, which no style has
+
+
+def test_gram_s_gradients_against_differences():
+    features = random(2, 3, 4, 5).double().requires_grad_()
+    assert torch.autograd.gradcheck(gram, features) and torch.autograd.gradgradcheck(gram, features)
+    weights = random(3, 3, seed=1).double()  # not symmetric
+
+    def weighed(image):
+        return (gram(image[None]) * weights).sum()
+
+    weighed_one_by_one = torch.autograd.grad(sum(weighed(image) for image in features), features)[0]
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(weighed))(features.detach()), weighed_one_by_one)
+
+
+def test_gram_s_gradient_is_one_product_as_gram_is(features):
+    with FlopCounterMode(display=False) as forward:
+        found = gram(features.requires_grad_())
+    with FlopCounterMode(display=False) as backward:
+        found.square().sum().backward()
+    assert forward.get_total_flops() == backward.get_total_flops() == 2 * 3 * 4 * 4 * 30
+
+
+def test_gram_s_gradient_after_autocast(features):
+    wanted, found = features.clone().requires_grad_(), features.clone().requires_grad_()
+    gram(wanted).sum().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = gram(found).sum()
+    loss.backward()
+    torch.testing.assert_close(found.grad, wanted.grad, atol=1e-2, rtol=1e-2)  # in float32, but G was rounded to 8 bits
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)

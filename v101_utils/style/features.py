@@ -1,4 +1,4 @@
-"""What a style is measured on: features of an image by layer, from random filters or from a trained VGG-19."""
+"""What a style is measured on: features of an image by layer, from random filters or from a network trained on ImageNet."""
 
 import pickle
 from collections.abc import Sequence
@@ -7,12 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import VGG19_Weights, vgg19
+from torchvision.models import SqueezeNet1_1_Weights, VGG19_Weights, WeightsEnum, squeezenet1_1, vgg19
 
 from v101_utils.runtime import generator
 
 VGG_LAYERS = tuple(f"{kind}{block}_{i}" for block, size in enumerate((2, 2, 4, 4, 4), 1)
                    for i in range(1, size + 1) for kind in ("conv", "relu"))  # fmt: skip
+_SQUEEZENET = (None, "conv1", None, "fire2", "fire3", None, "fire4", "fire5", None, "fire6", "fire7", "fire8", "fire9")
+SQUEEZENET_LAYERS = tuple(name for name in _SQUEEZENET if name)  # those of torchvision's 13 parts that are a layer
 
 
 class Features(nn.Module):
@@ -68,9 +70,9 @@ class FilterBank(Features):
         return found
 
 
-def _vgg_state(weights: str | Path | None, download: bool) -> dict[str, torch.Tensor]:
-    """A VGG-19's state dict from a file, or torchvision's from its cache, which `download` may fill first."""
-    url, megabytes = VGG19_Weights.IMAGENET1K_V1.url, VGG19_Weights.IMAGENET1K_V1.meta["_file_size"]
+def _state(called: str, published: WeightsEnum, weights: str | Path | None, download: bool) -> dict[str, torch.Tensor]:
+    """A network's state dict from a file, or torchvision's from its cache, which `download` may fill first."""
+    url, megabytes = published.url, published.meta["_file_size"]
     name = url.rsplit("/", 1)[1]
     path = Path(torch.hub.get_dir(), "checkpoints", name) if weights is None else Path(weights)
     if weights is None and download and not path.is_file():
@@ -78,8 +80,9 @@ def _vgg_state(weights: str | Path | None, download: bool) -> dict[str, torch.Te
         torch.hub.download_url_to_file(url, str(path), hash_prefix=name.rsplit("-", 1)[1].removesuffix(".pth"))
     if not path.is_file():
         raise FileNotFoundError(
-            f"no weights of VGG-19 at {path}, and nothing is downloaded unasked: pass download=True to fetch {megabytes:.0f} MB "
-            f"into {Path(torch.hub.get_dir(), 'checkpoints')}, or weights=FILE with a copy of {url}; FilterBank needs none"
+            f"no weights of {called} at {path}, and nothing is downloaded unasked: pass download=True to fetch "
+            f"{megabytes:.3g} MB into {Path(torch.hub.get_dir(), 'checkpoints')}, or weights=FILE with a copy of {url}; "
+            "FilterBank needs none"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -90,7 +93,48 @@ def _vgg_state(weights: str | Path | None, download: bool) -> dict[str, torch.Te
     return {key.removeprefix("features."): value for key, value in state.items()}
 
 
-class VGG(Features):
+class _Published(Features):
+    """Layers of a network whose weights, trained on ImageNet, torchvision publishes. The network ends at the deepest layer.
+
+    Its __init__ chooses, builds and loads. names: of each part of `network`, None where it is no layer.
+    """
+
+    called: str  # in messages
+    known: tuple[str, ...]  # all layers that there are
+    published: WeightsEnum
+    names: Sequence[str | None]
+    network: nn.Sequential
+
+    def _choose(self, layers: Sequence[str]) -> None:
+        if not layers or not set(layers) <= set(self.known):
+            raise ValueError(f"layers {tuple(layers)}: they should be one or more of {', '.join(self.known)}")
+        self.layers = tuple(name for name in self.known if name in layers)
+
+    def _load(self, weights: str | Path | None, download: bool) -> None:
+        """Fills `network` from a file of weights or from torch's cache, and fixes it."""
+        state, wanted = _state(self.called, self.published, weights, download), self.network.state_dict()
+        wrong = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
+        if wrong:
+            raise ValueError(f"{weights or 'the file in the cache'} lacks, or has in another shape, {', '.join(wrong)}; "
+                             f"it should be the state dict of {self.called}, as {self.published.url} is")  # fmt: skip
+        self.network.load_state_dict({key: state[key].float() for key in wanted}, assign=True)
+        self.requires_grad_(False).eval()
+        statistics = self.published.transforms()
+        self.register_buffer("mean", torch.tensor(statistics.mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(statistics.std)[:, None, None])
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        self._check(images)
+        x = ((images + 1) / 2 - self.mean) / self.deviation  # [-1, 1] to ImageNet's units; no clamp, for the gradients' sake
+        found = {}
+        for name, part in zip(self.names, self.network):
+            x = part(x)  # (B, C, h, w)
+            if name in self.layers:
+                found[name] = x
+        return found
+
+
+class VGG(_Published):
     """Layers of VGG-19 (Simonyan & Zisserman 2015) trained on ImageNet: "conv4_2" before its ReLU, "relu4_2" after.
 
     layers: any of VGG_LAYERS; by default the five whose Gram matrices are a style (Gatys et al. 2016, sec. 2). The network
@@ -101,24 +145,14 @@ class VGG(Features):
     Raises ValueError for unknown layers or a file with other weights, FileNotFoundError, saying what to do, for none.
     """
 
+    called, known, published = "VGG-19", VGG_LAYERS, VGG19_Weights.IMAGENET1K_V1
+
     def __init__(self, layers: Sequence[str] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
                  weights: str | Path | None = None, download: bool = False, average: bool = False):  # fmt: skip
         super().__init__()
-        unknown = [name for name in layers if name not in VGG_LAYERS]
-        if unknown or not layers:
-            raise ValueError(f"layers {tuple(layers)}: they should be one or more of {', '.join(VGG_LAYERS)}")
-        self.layers = tuple(name for name in VGG_LAYERS if name in layers)
-        state = _vgg_state(weights, download)
+        self._choose(layers)
         self.network = self._build(average)
-        wrong = [key for key, value in self.network.state_dict().items() if key not in state or state[key].shape != value.shape]
-        if wrong:
-            raise ValueError(f"{weights or 'the file in the cache'} lacks, or has in another shape, {', '.join(wrong)}; "
-                             f"it should be the state dict of torchvision's vgg19")  # fmt: skip
-        self.network.load_state_dict({key: state[key].float() for key in self.network.state_dict()}, assign=True)
-        self.requires_grad_(False).eval()
-        statistics = VGG19_Weights.IMAGENET1K_V1.transforms()
-        self.register_buffer("mean", torch.tensor(statistics.mean)[:, None, None])
-        self.register_buffer("deviation", torch.tensor(statistics.std)[:, None, None])
+        self._load(weights, download)
 
     def _build(self, average: bool) -> nn.Sequential:
         """torchvision's layers up to the last that is needed, without memory for weights; fills `names` and `smallest`."""
@@ -139,12 +173,26 @@ class VGG(Features):
         self.smallest = 2**pools
         return nn.Sequential(*parts[: len(self.names)])
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        self._check(images)
-        x = ((images + 1) / 2 - self.mean) / self.deviation  # [-1, 1] to ImageNet's units; no clamp, for the gradients' sake
-        found = {}
-        for name, part in zip(self.names, self.network):
-            x = part(x)  # (B, C, h, w)
-            if name in self.layers:
-                found[name] = x
-        return found
+
+class SqueezeNet(_Published):
+    """Layers of SqueezeNet 1.1 (Iandola et al. 2016) trained on ImageNet: a download of 4.7 MB where VGG-19 takes 548.
+
+    layers: any of SQUEEZENET_LAYERS, called as in the paper's table 1, each after its ReLU: "conv1" is what torchvision's
+    `features[1]` hands on, "fire2" and "fire3" are its 3 and 4, "fire4" and "fire5" 6 and 7, "fire6" to "fire9" 9 to 12. By
+    default those on which the style transfer of Stanford's course CS231n measures a style. The network ends at the deepest.
+    weights, download: as of `VGG`, and so is what is raised.
+    """
+
+    called, known, published = "SqueezeNet 1.1", SQUEEZENET_LAYERS, SqueezeNet1_1_Weights.IMAGENET1K_V1
+
+    def __init__(self, layers: Sequence[str] = ("conv1", "fire3", "fire4", "fire5"), weights: str | Path | None = None,
+                 download: bool = False):  # fmt: skip
+        super().__init__()
+        self._choose(layers)
+        with torch.device("meta"):
+            parts = squeezenet1_1().features
+        self.names = _SQUEEZENET[: _SQUEEZENET.index(self.layers[-1]) + 1]
+        self.network = parts[: len(self.names)]
+        poolings = sum(isinstance(part, nn.MaxPool2d) for part in self.network)
+        self.smallest = 2 ** (poolings + 1) + 1  # the convolution makes n of 2n + 1; each pooling needs twice as many
+        self._load(weights, download)

@@ -1,8 +1,28 @@
 """What is kept of features when places are forgotten: that is a style. And the losses on features and pictures."""
 
 import torch
+from torch.nn import functional as F
 
 from v101_utils.runtime import generator
+
+
+class _Outer(torch.autograd.Function):
+    """X X^T of (B, C, N): (B, C, C). Its gradient is (G + G^T) X, one product; `X @ X.mT` would take two and add them up."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x @ x.mT
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return (gradient + gradient.mT).to(x.dtype) @ x  # after autocast the gradient is a half, and x is not
 
 
 def gram(features: torch.Tensor) -> torch.Tensor:
@@ -12,7 +32,7 @@ def gram(features: torch.Tensor) -> torch.Tensor:
     correlate one image with another.
     """
     places = features.shape[2] * features.shape[3]
-    return torch.einsum("bchw,bdhw->bcd", features, features) / places
+    return _Outer.apply(features.flatten(2)) / places
 
 
 def moments(features: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
@@ -53,7 +73,7 @@ def _relative_error(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tens
             shapes = f"found {tuple(found[layer].shape)}, wanted {tuple(aim.shape)}"
             raise ValueError(f"{layer}: {shapes}; the shapes should be the same, or wanted's first dimension 1")
         unit = aim.square().mean().clamp(min=1e-8)  # features of a plain picture may be all 0
-        errors.append((found[layer] - aim).square().mean() / unit)
+        errors.append(F.mse_loss(found[layer], aim.expand_as(found[layer])) / unit)
     return torch.stack(errors).mean()
 
 

@@ -141,8 +141,8 @@ class SRResNet(Restorer):
     """Residual blocks on the small picture, then a shuffle to the large one (Ledig et al. 2017, sec. 2.1.1, fig. 4).
 
     RGB (B, 3, h, w) in [-1, 1] -> (B, 3, h * factor, w * factor), about [-1, 1] and not clamped. Smaller than the paper's
-    (64 channels, 16 blocks, and two shuffles by 2 for the factor 4, where one by 4 does here), and added to the bicubic
-    enlargement, as which it begins (the last layer is zero).
+    (64 channels, 16 blocks), and added to the bicubic enlargement, as which it begins (the last layer is zero). As there, the
+    factor 4 is two shuffles by 2: one by 4 leaves a grid of 4 x 4 pixels where a critic asks for detail.
 
     batch_norm: as in the paper; without, by default, because normalising takes from the network the freedom to keep a
     picture's own contrast, costs memory, and makes what comes out depend on the batch (Lim et al. 2017, sec. 3.1).
@@ -159,8 +159,11 @@ class SRResNet(Restorer):
 
     @staticmethod
     def _enlarger(width: int, factor: int) -> nn.Sequential:
-        convolve, rectify = _rectified(width, width * factor**2, 3, nn.PReLU)
-        return nn.Sequential(convolve, nn.PixelShuffle(factor), rectify)
+        layers = []
+        for each in {4: (2, 2)}.get(factor, (factor,)):
+            convolve, rectify = _rectified(width, width * each**2, 3, nn.PReLU)
+            layers += [convolve, nn.PixelShuffle(each), rectify]
+        return nn.Sequential(*layers)
 
     def layers(self, factor):
         return [self.first, self.body, self.up[str(factor)]], [self.last]

@@ -55,7 +55,7 @@ def shapes_ldm() -> LatentDiffusion:
 
     autoencoder = load("autoencoder-shapes")
     channels, size, _ = autoencoder.latent_shape
-    network = UNet(channels, size, (64, 96), attention=(True, True), fold=2, classes=len(WORDS), words=4)
+    network = UNet(channels, size, (48, 96), attention=(True, True), fold=2, classes=len(WORDS), words=4)
     return LatentDiffusion(autoencoder, Denoiser(network, cosine(), predicts="x0", bounded=False))
 
 

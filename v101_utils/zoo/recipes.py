@@ -128,7 +128,7 @@ def fixed_recipe(beta: float) -> Recipe:
 FASHION, SHAPES = "Fashion-MNIST, 28x28 grey", "drawn shapes, 32x32 RGB, fresh at each step"
 PROMPTED = "drawn shapes with prompts, 64x64 RGB, fresh at each step"
 LATENTS = "latents of 16,000 drawn shapes with prompts, in the middle of 64x64 RGB; four pairs of colour and shape held out"
-PHOTOGRAPHS = "crops of eight photographs, RGB, shrunk 2, 3 or 4 times; two photographs held out"
+PHOTOGRAPHS = "crops of five photographs, RGB, shrunk 2, 3 or 4 times; two photographs held out"
 RECIPES: dict[str, Recipe] = {
     "classifier-fashion": Recipe(
         "classifier of Fashion-MNIST, whose features judge generated images", FASHION,
@@ -178,15 +178,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "srcnn": Recipe(
         "SRCNN, which enlarges the brightness of pictures 2, 3 or 4 times", PHOTOGRAPHS, SRCNN, superres.srcnn_task,
-        superres.crops, {"ci": 5, "laptop": 4000, "gpu": 60_000}, superres.figures,
+        superres.crops, {"ci": 5, "laptop": 12_000, "gpu": 60_000}, superres.figures,
     ),
     "espcn": Recipe(
         "ESPCN, which does so at the small size", PHOTOGRAPHS, ESPCN, superres.espcn_task,
-        lambda seed, device: superres.crops(seed, device, crop=72), {"ci": 5, "laptop": 5000, "gpu": 100_000}, superres.figures,
+        lambda seed, device: superres.crops(seed, device, 16, 72), {"ci": 5, "laptop": 15_000, "gpu": 100_000}, superres.figures,
     ),
     "srresnet": Recipe(
         "SRResNet, which enlarges pictures 2, 3 or 4 times", PHOTOGRAPHS, SRResNet, superres.srresnet_task,
-        superres.crops, {"ci": 2, "laptop": 6000, "gpu": 100_000}, superres.figures,
+        superres.crops, {"ci": 2, "laptop": 8000, "gpu": 100_000}, superres.figures,
     ),
     "srgan": Recipe(
         "SRGAN, whose critic asks for detail: SRResNet, trained on", PHOTOGRAPHS, superres.srgan, superres.srgan_task,

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from v101_utils.data.crops import HELD_OUT, PhotoCrops
+from v101_utils.data.crops import HELD_OUT, SCENES, PhotoCrops
 from v101_utils.data.photos import photo
 from v101_utils.style.features import FilterBank
 from v101_utils.superres import FACTORS, PatchDiscriminator, RestorationTask, SRResNet, restore, score
@@ -28,8 +28,8 @@ def method(name: str, device="cpu") -> Callable[[torch.Tensor, int], torch.Tenso
     return partial(restore, None if name == "bicubic" else load(name, device=device))
 
 
-def crops(seed: int, device, size: int = 4, crop: int = 48) -> PhotoCrops:
-    return PhotoCrops(size, crop, seed, device=device)
+def crops(seed: int, device, size: int = 8, crop: int = 48) -> PhotoCrops:
+    return PhotoCrops(size, crop, seed, SCENES, device)
 
 
 def srcnn_task(model: nn.Module) -> Task:
