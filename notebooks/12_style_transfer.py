@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 12 · Style transfer
 #
-# Paint a photograph in the manner of a mosaic or of a painting with no training at all: change its pixels, step by step, until one set of numbers says "same content" and another "same style".
+# Give a photograph the colours and the grain of a mosaic or of a painting with no training at all: change its pixels, step by step, until one set of numbers says "same content" and another "same style".
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from v101_utils import runtime
 from v101_utils.data.photos import photo
-from v101_utils.data.styles import STYLES, style_picture
+from v101_utils.data.styles import any_style
 from v101_utils.style import (
     Aim, FilterBank, content_loss, gram, grey, last, moments, sliced, style_loss, stylise, total_variation, with_colours,
 )  # fmt: skip
@@ -54,20 +54,23 @@ zoom = 192 / side
 # %%
 content = photo("astronaut", side=side).to(here)
 names = ("strokes", "mosaic", "waves", "ihc")
-styles = {name: (style_picture(name, 2 * side) if name in STYLES else photo(name, side=2 * side)).to(here) for name in names}
+styles = {name: any_style(name, 2 * side).to(here) for name in names}
 made = {name: last(stylise(content, style, steps=steps)).picture for name, style in styles.items()}
 shown = [F.interpolate(style, content.shape[2:], mode="area") for style in styles.values()]
 rows({"style": torch.cat(shown), "result": torch.cat(list(made.values()))}, zoom=zoom)
 
 # %% [markdown]
-# No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random. What they lack, beside a large network trained on a million photographs, we shall see as well.
+# What comes over is palette and grain; tiles, strokes and waves do not. (In the last one not even the palette is quite right: pink and green are nowhere in that style.)
+#
+# No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random.
+# What they lack, beside a large network trained on a million photographs, we shall see as well: it is the reason for what is missing.
 #
 # ## The idea
 #
 # Show a picture to a bank of filters. Each filter gives a map: how strongly does it answer *here*, and here, and here? Gatys, Ecker and Bethge (2015) found two readings of such maps:
 #
 # * **Content** is *what answers where*. Two pictures with the same maps have the same things in the same places.
-# * **Style** is *what answers together, wherever it is*. Forget the places and keep only how often two filters answer at the same time: that is what a texture is.
+# * **Style** is *what answers together, wherever it is*. Forget the places and keep only how strongly each two filters answer together, on average over all places: that is what a texture is.
 #
 # So take a picture and change it until its maps are like the maps of one picture, and its statistics like those of another. Both are differentiable, so "change it until" is gradient descent, on **pixels** instead of weights.
 #
@@ -98,15 +101,19 @@ back = [cat]
 for k in (3, 7, 15, 23):
     from_maps = {"content_features": FilterBank((k,), 32), "content_weight": 1, "colours": True}
     back.append(last(stylise(cat, cat, start="noise", steps=few, **from_maps, **off)).picture)
-rows({"from 3, 7,\n15, 23": torch.cat(back)}, zoom=140 / small)
+copies = torch.cat(back)
+shown = {"photograph, then\nfrom maps of size\n3, 7, 15 and 23": copies, "what differs\nfrom it, times 5": 5 * (copies - cat)}
+rows(shown, zoom=140 / small, label_width=140)
 
 # %% [markdown]
-# The first picture is the photograph. Look for fine detail, and for large even areas, in each of the others. One layer of filters forgets little, given time: with more filters than pixels under them, all could be read back. But a filter of mean zero and three pixels across hardly sees a slow change of brightness.
-# (VGG's deep layers forget much more, and better: they keep the thing and lose the pixels, for they were trained to.)
+# The eye hardly tells the four copies from the photograph: one layer of filters forgets little, given time, and with more filters than pixels under them all could be read back. The differences below (mid-grey is none) show what is forgotten.
+# All four copies are a little too bright: filters of mean zero do not see the mean, and the noise that they began as, mid-grey on average, is brighter than this photograph.
+# With filters of size 3 whole patches are too bright or too dark besides: so small a filter hardly sees a slow change.
+# (The deep layers of a network that was trained to name things forget much more, and better: they keep the thing and lose the pixels.)
 #
 # ## Gram matrices
 #
-# For a layer with maps $F_c$ over $h\times w$ places, the Gram matrix says how often channels $c$ and $d$ answer together:
+# For a layer with maps $F_c$ over $h\times w$ places, the Gram matrix says how strongly, on average over the places, channels $c$ and $d$ answer together:
 #
 # $$G_{cd}=\frac{1}{hw}\sum_{i}F_{ci}\,F_{di}.$$
 #
@@ -130,29 +137,41 @@ print("another image of the batch differs:", not torch.allclose(gram(features)[0
 # %% [markdown]
 # ### Textures from noise
 #
-# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all.
+# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
+# (it is the style loss, defined below: 0 is perfect).
 
 # %%
 texture = styles["mosaic"][..., : 2 * small, : 2 * small]
-grown = [texture[..., :small, :small]]
+grown, judge = [texture[..., :small, :small]], FilterBank((3, 7, 15, 23), 48, seed=1).to(here)
+wanted = {layer: gram(maps) for layer, maps in judge(texture).items()}
 for sizes in ((3,), (7,), (15,), (3, 7, 15, 23)):
     aims = {"features": FilterBank(sizes, 48, strided=True), "content_weight": 0, "steps": 2 * few}
     grown.append(last(stylise(torch.zeros_like(grown[0]), texture, start="noise", **aims)).picture)
-rows({"style, then 3, 7,\n15 and all": torch.cat(grown)}, zoom=140 / small)
+    errors = {layer: style_loss({layer: gram(maps)}, {layer: wanted[layer]}) for layer, maps in judge(grown[-1]).items()}
+    print(f"from {', '.join(map(str, sizes)):12} ", "  ".join(f"{layer} {error.item():.3f}" for layer, error in errors.items()))
+rows({"style, then\nfrom 3, 7, 15\nand all": torch.cat(grown)}, zoom=140 / small)
 
 # %% [markdown]
-# All have the colours and the roughness of the mosaic; none has its tiles. That a dark line goes *around* something is not in how often two filters answer at the same place: it takes features of features, which a deep network has and one layer has not. So choose styles of dense strokes and grain, not of objects.
+# To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is about half as large. So several sizes are used.
 #
-# (The palette is asked for as well: filters of mean zero do not know how bright a place is. It is a statistic too, of the pixels themselves: sorted along directions through RGB, which the section on other statistics explains.)
+# All have the colours of the mosaic; none has its tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
+# which a deep network has and one layer has not. So choose styles of dense strokes and grain, not of objects.
 #
 # ## The losses
 #
 # **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so only the meaning of the weight changes: 1 is an error as large as the features.
-# And one choice of ours: what is compared is brightness, after the photograph was given the mean and contrast of the style's, so that the two losses do not fight over the palette. (With VGG, `colours=True` compares the pictures as they are, as in the paper.)
+# And one choice of ours: what is compared is brightness, after the photograph was given the mean and contrast of the style's, so that the two losses do not fight over the palette. (`colours=True` compares the pictures as they are, as in the paper.)
 #
 # **Style.** The same for Gram matrices, averaged over layers (eq. 4 and 5). With the unit each size of filter counts alike.
 #
-# **Total variation.** $\frac1N\sum(x_{i+1,j}-x_{ij})^2+\frac1N\sum(x_{i,j+1}-x_{ij})^2$: little of it is a smooth picture.
+# **Palette.** Which colours there are, and how much of each.
+# Filters of mean zero do not know how bright an area is, so this is asked of the pixels themselves: sorted along directions through RGB, the `sliced` statistic that the section on other statistics explains.
+#
+# **Total variation**, here the squared one: the mean of $(x_{i+1,j}-x_{ij})^2$ over all pairs of a pixel and the one below, plus the mean of $(x_{i,j+1}-x_{ij})^2$ over all pairs of neighbours in a row. A smooth picture has little of it.
+#
+# What is minimised is their sum, by default with these weights (`content_weight`, `style_weight`, `palette_weight` and `smoothness`):
+#
+# $$L=0.1\,L_\text{content}+1\,L_\text{style}+3\,L_\text{palette}+0\,L_\text{variation}.$$
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -176,7 +195,10 @@ print("total variation of a ramp:", total_variation(ramp).item(), " in both dire
 source(Aim.__call__)
 
 # %% [markdown]
-# And the descent. What Adam changes is the picture, as a sum of a fine one and coarser ones (common mistake 4 shows why). Each step looks at it through another shift, since large filters look at every few pixels only (`strided`, which makes a step several times as fast), and no pixel should be overlooked always.
+# And the descent. What Adam changes is the picture, as a sum of a fine one and coarser ones (common mistake 4 shows why).
+#
+# Large filters are not evaluated at every place but at every few only (`strided`): neighbouring places know nearly the same, and a step is several times as fast.
+# So that no pixel is overlooked always, each step leaves out another few rows and columns above and to the left (`shift`), and the filters come to lie elsewhere.
 
 # %%
 from v101_utils.style.descent import adam, lbfgs
@@ -191,13 +213,16 @@ weights, losses = {"content_weight": 0.05}, []
 for step in stylise(content, styles["strokes"], steps=steps, progress=True, **weights):
     losses.append(step.losses)
     if step.number in (1, steps // 10, steps // 4, steps):
-        display(grid(step.picture, zoom=zoom))
+        display(rows({f"step {step.number}": step.picture}, zoom=zoom))
 kinds = ("content", "style", "palette")
 curves(range(1, steps + 1), {kind: [each[kind] for each in losses] for kind in kinds}, "step", "loss", log="y")
 plt.show()
 
 # %% [markdown]
-# Style and palette fall from the start; the content loss, small for the photograph itself, rises with them. Where they settle is a matter of the weights.
+# Style and palette fall from the start. The content loss, small for the photograph itself, rises meanwhile; once the other two are low it falls again, slowly. Where they settle is a matter of the weights.
+#
+# The last picture has more grain than the one at a quarter of the steps: grain is how single pixels please the small filters, and the more steps there are, the more of them do.
+# `smoothness`, the weight of the total variation, works against it; "One larger picture" below uses it.
 #
 # ### L-BFGS or Adam?
 #
@@ -226,6 +251,7 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
+# L-BFGS starts flat: it knows nothing of the curvature yet, begins with a tiny step, and each line search makes it a few times as long.
 # Each line search asks about twice for the loss, and Adam, whose pyramid of pictures (below) moves large patches at once, is ahead here at every number of evaluations. L-BFGS also needs the *same* loss at each step, for it compares the gradients of different
 # steps: random shifts tell it of a curvature that is not there. Adam minds less, and is the default.
 #
@@ -235,17 +261,20 @@ plt.show()
 
 # %%
 larger = runtime.pick(ci=48, laptop=160, gpu=512)
-big, style = photo("coffee", side=larger).to(here), style_picture("strokes", larger).to(here)
+big, style = photo("coffee", side=larger).to(here), any_style("strokes", larger).to(here)
 tries = {"one scale": (1.0,), "coarse to fine": (0.5, 1.0)}
 both = [last(stylise(big, style, steps=max(2, steps // 2), scales=scales)).picture for scales in tries.values()]
 rows(dict(zip(tries, both)), zoom=320 / larger)
 
 # %% [markdown]
+# Look for larger patches of one colour, in the lower picture, and for the grain of the wood, which only the upper one has: the lower one was enlarged from a small picture, and only half of the steps were left to sharpen it.
+# On a picture as small as this, that is a high price; the larger it is beside the filters, the more there is to gain.
+#
 # ## Other statistics
 #
 # A Gram matrix is one way to forget places. There are others:
 #
-# * **Moments**: mean and deviation of each channel (Huang and Belongie 2017). $2C$ numbers instead of $C^2$. Li et al. (2017) show that matching Gram matrices is matching *distributions* of features in a certain distance (a maximum mean discrepancy with a quadratic kernel), and that others, this one too, work as well.
+# * **Moments**: mean and deviation of each channel (Huang and Belongie 2017). $2C$ numbers instead of the $C(C+1)/2$ of a symmetric matrix. Li et al. (2017) show that matching Gram matrices is matching *distributions* of features in a certain distance (a maximum mean discrepancy with a quadratic kernel), and that others, this one too, work as well.
 # * **Sliced**: the whole distribution. Project the features onto random directions, sort, and compare place by place in the sorted order: a sliced Wasserstein distance (Heitz et al. 2021). It knows all moments.
 #
 # ### Check: what each of them can tell apart
@@ -272,9 +301,11 @@ for name, (a, b) in pairs.items():
 kinds = {"moments": moments, "gram": gram, "sliced": sliced}
 settings = {"steps": max(2, 2 * steps // 3), "features": FilterBank((3, 7, 15, 23), 32, strided=True)}
 alike = [last(stylise(tiny, styles["mosaic"], statistic=statistic, **settings)).picture for statistic in kinds.values()]
-rows({"moments, gram,\nsliced": torch.cat(alike)}, zoom=192 / small)
+rows({"moments,\ngram,\nsliced": torch.cat(alike)}, zoom=192 / small)
 
 # %% [markdown]
+# At this size the eye hardly tells them apart, although, as the check has shown, they do not know the same.
+#
 # ## Control
 #
 # **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With luminance $Y'$ of the result, that is $x+(Y'-Y)$ in each of R, G and B: adding the same to all three changes Y by as much and leaves the other two coordinates of YIQ alone.
@@ -321,7 +352,7 @@ weight_slider(view)
 # The same for a page that is only read:
 
 # %%
-rows({"weight 0.001,\n0.01, 0.1, 1, 10": torch.cat(list(path.values()))}, zoom=0.8 * zoom)
+rows({"weight 0.001,\n0.01, 0.1,\n1 and 10": torch.cat(list(path.values()))}, zoom=0.8 * zoom)
 
 # %% [markdown]
 # And a transfer to watch: choose a style and a weight, and press the button. Each press goes on from the picture that is there, so one style can be laid over another.
@@ -333,14 +364,15 @@ transfer_controls(TransferView(contents, styles, steps=runtime.pick(ci=2, laptop
 # %% [markdown]
 # ## One larger picture
 #
-# All of it together: coarse to fine, a little smoothing, and a picture of the size that `v101 stylize CONTENT STYLE OUT` makes.
+# All of it together: coarse to fine, smoothing, five times the usual weight of the content, so that the face stays a face,
+# and a picture of the size that `v101 stylize CONTENT STYLE OUT` makes. What is added is again palette and grain, but the photograph keeps its lines.
 
 # %%
 large = runtime.pick(ci=48, laptop=256, gpu=512)
-portrait, style = photo("astronaut", side=large).to(here), style_picture("strokes", large).to(here)
+portrait, style = photo("astronaut", side=large).to(here), any_style("strokes", large).to(here)
 many_more, scales = runtime.pick(ci=3, laptop=135, gpu=600), (0.375, 0.7, 1.0)
-painting = last(stylise(portrait, style, steps=many_more, scales=scales, smoothness=0.02)).picture
-grid(painting, zoom=1.5 * 256 / large)
+painting = last(stylise(portrait, style, steps=many_more, scales=scales, content_weight=0.5, smoothness=0.3)).picture
+grid(torch.cat([portrait, painting]), columns=2, zoom=1.5 * 256 / large)
 
 # %% [markdown]
 # ## Common mistakes
@@ -391,7 +423,9 @@ for factor in (1, 10):
 #
 # ### Common mistake 4: Adam on bare pixels
 #
-# Adam moves every number by about its learning rate, whatever the size of the gradient. If the numbers are pixels, each goes its own way: the picture gets grain, which the style statistics hardly mind, and large patches change slowly. So Adam is given a sum of pictures here, each of half the size of the one before (`levels`). The same steps, from the same start:
+# Adam moves every number by about its learning rate, whatever the size of the gradient. If the numbers are pixels, each goes its own way: the picture gets grain, which the style statistics hardly mind, and large patches change slowly.
+# So Adam is given a sum of pictures here, each of half the size of the one before (`levels`; Kolkin et al. 2019 optimise such a pyramid too). That puts grain off, and does not forbid it: with many more steps it comes here as well, as in the live run above.
+# The same few steps, from the same start:
 
 # %%
 pyramids = []
@@ -404,7 +438,8 @@ rows({"bare pixels,\n3 more levels": torch.cat(pyramids)}, zoom=1.5 * zoom)
 # %% [markdown]
 # ## With VGG
 #
-# Where there are weights of VGG-19, it takes the place of the random filters; all else stays. Nothing is fetched unless you pass `download=True` (548 MB, into torch's cache). What changes: deep layers know *things*, so a face stays a face under strokes that are larger than its eyes, and the content may be asked for in `conv4_2`, where it is
+# Where there are weights of VGG-19, it takes the place of the random filters; all else stays. Nothing is fetched unless you pass `download=True` (548 MB, into torch's cache; `SqueezeNet`, used in the same way, takes about a hundredth of that).
+# What changes then: deep layers know *things*, so a face stays a face under strokes that are larger than its eyes, and the content may be asked for in `conv4_2`, where it is
 # no longer tied to pixels. The mean squared errors are per layer and in units here too, so the weights mean the same.
 
 # %%
@@ -417,6 +452,11 @@ except FileNotFoundError:
     print("no weights of VGG-19 on this machine: VGG(download=True) would fetch them")
 
 # %% [markdown]
+# And with no download: would a small network do, trained on the few pictures that come along? `python benchmarks/style.py --only features --out FILE` compares the random filters with a network of four convolutions, of VGG's kind,
+# once with random weights and once trained for 200 s to tell which picture a crop is from and how it is turned (the first it learnt, the second hardly).
+# Its pictures are kept in the repository, `docs/style_features.jpg`, and the three kinds look much alike: palette and grain, no tiles, no strokes.
+# Mostly, each has the lowest style loss by its own features, as it should, and none is the best by all. So a little training on few pictures is not what makes VGG's features good.
+#
 # ## Exercises
 #
 # Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
@@ -436,19 +476,14 @@ check(my_gram, maps, truth=gram)
 
 
 # %% [markdown]
-# **Exercise 2.** Adaptive instance normalisation (Huang and Belongie 2017, eq. 8): give features $x$ the mean and deviation of features $y$ in each channel, in one stroke and without any optimisation. (`moments` gives both, as (B, 2, C).)
+# **Exercise 2.** The squared total variation: the mean squared step to the pixel below, plus that to the pixel on the right.
 
 # %%
-def adain(x, y):  # two (B, C, h, w) -> (B, C, h, w)
+def my_variation(images):  # (B, C, H, W) -> a scalar
     ...
 
 
-def adain_truth(x, y):
-    (a, s), (b, t) = (moments(z)[..., None, None].unbind(1) for z in (x, y))
-    return (x - a) / s * t + b
-
-
-check(adain, maps, maps.flip(0) * 2 + 1, truth=adain_truth)
+check(my_variation, maps, truth=total_variation)
 
 
 # %% [markdown]
@@ -468,8 +503,8 @@ check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]
 # * Content is what features answer where; style is what they answer together, wherever. Gradient descent on pixels puts the one of one picture together with the other of another.
 # * A Gram matrix is per image. Other statistics forget places as well: moments know less, sorted projections know more.
 # * Divide each layer by its own size, and a weight means the same for every picture and every network.
-# * Random filters of several sizes carry palette and texture. A trained network, beside that, knows what must not be lost.
-# * It takes minutes a picture. Chapter 13 trains a network that does it in one pass.
+# * Random filters of several sizes carry grain, and with a loss of its own comes the palette; tiles, strokes and waves they do not know. A network trained on many photographs knows more, and what must not be lost.
+# * Every picture takes its own hundred steps or more. Chapter 13 trains a network that does it in one pass.
 #
 # ## References
 #
@@ -489,9 +524,8 @@ def my_gram(features):
     return torch.einsum("bchw,bdhw->bcd", features, features) / features[0, 0].numel()
 
 
-def adain(x, y):
-    (a, s), (b, t) = (moments(z)[..., None, None].unbind(1) for z in (x, y))
-    return (x - a) / s * t + b
+def my_variation(images):
+    return (images[:, :, 1:] - images[:, :, :-1]).square().mean() + (images[..., 1:] - images[..., :-1]).square().mean()
 
 
 def guided_gram(features, mask):
@@ -499,5 +533,5 @@ def guided_gram(features, mask):
 
 
 check(my_gram, maps, truth=gram)
-check(adain, maps, maps.flip(0) * 2 + 1, truth=adain_truth)
+check(my_variation, maps, truth=total_variation)
 check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]))

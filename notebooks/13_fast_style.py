@@ -57,12 +57,16 @@ styles = dict(zip(FAST_STYLES, style_pictures()))
 grid(torch.cat([F.interpolate(picture, (144, 144)) for picture in styles.values()]), columns=len(FAST_STYLES), zoom=1)
 
 # %%
-for content in contents.values():
+painted = {}
+for name, content in contents.items():
     made = [network(content, weights) for weights in one_hot.values()]
-    display(grid(torch.cat([content, *made]).cpu(), columns=5, zoom=0.8))
+    painted[f"{name}, then\nmosaic, strokes,\nwaves, woodcut"] = torch.cat([content, *made])
+rows(painted, zoom=0.7, label_width=130)
 
 # %% [markdown]
-# Each row shows the photograph first and then the styles, in the order above. How long does one take?
+# What tells the styles apart is mostly the palette, and how coarse and how dark the marks are: the slanting ripples, and the pale lines along dark edges, come in all four. There are no tiles in the first and no waves in the third, for the style was measured by random filters, and chapter 12 has shown that those know neither. Small things suffer: look at the astronaut's face.
+#
+# How long does one take?
 
 # %%
 def seconds(function, repeats=5):
@@ -92,17 +96,17 @@ print(f"a picture of {size}: {seconds(lambda: network(contents['astronaut'], one
 #
 # $$\min_{\theta}\;\mathbb E_x\big[\lambda\,L_\text{style}(f_\theta(x))+L_\text{content}(f_\theta(x),x)\big].$$
 #
-# The losses are the same. All the work is done once, before anyone brings a picture. After that, one pass is enough. What is lost: the network has to be trained for each style, and for a given picture it never gets quite as low as an optimisation of that very picture could.
+# The losses are the same. (Here the weight $\lambda$ stands at the style, and the content's is 1; in chapter 12 it was the content's that we changed. Only their ratio matters.) All the work is done once, before anyone brings a picture. After that, one pass is enough. What is lost: the network has to be trained for each style, and for a given picture it never gets quite as low as an optimisation of that very picture could.
 #
 # Nobody ever shows the network what is *right*: there are no pairs of a photograph and its painting. The losses alone say what is wanted.
 #
 # ### One network, many styles
 #
-# Dumoulin, Shlens and Kudlur (2017) found that a style needs hardly any weights of its own. All styles share the convolutions; each has only a scale $\gamma$ and a shift $\beta$ for each channel, after an **instance normalisation**:
+# Dumoulin, Shlens and Kudlur (2017) found that a style needs hardly any weights of its own. All styles share the convolutions; each has only a scale $\gamma$ and a shift $\beta$ for each channel, after an **instance normalisation** of the features $F$ (here each also has 12 numbers that map the photograph's colours, see below):
 #
-# $$z=\gamma_s\,\frac{x-\mu(x)}{\sqrt{\sigma^2(x)+\epsilon}}+\beta_s .$$
+# $$z=\gamma_s\,\frac{F-\mu(F)}{\sqrt{\sigma^2(F)+\epsilon}}+\beta_s .$$
 #
-# $\mu$ and $\sigma^2$ are over the places of **one channel of one picture**. And since a style is a row of numbers, styles can be blended: $\gamma=\sum_s w_s\gamma_s$ and $\beta=\sum_s w_s\beta_s$ with weights that sum to 1.
+# $\mu$ and $\sigma^2$ are over the places of **one channel of one picture**. And since a style is a few rows of numbers, styles can be blended: $\gamma=\sum_s w_s\gamma_s$ and $\beta=\sum_s w_s\beta_s$ with weights that sum to 1.
 #
 # ### Check: instance normalisation
 #
@@ -126,7 +130,7 @@ for picture, w, mine in zip(x, weights, z):
 # %% [markdown]
 # ### Check: why each picture for itself
 #
-# A style has a contrast of its own: a mosaic is no paler where the photograph was. So the contrast of the *photograph* should not come through. Instance normalisation takes it away: multiply a picture's features by anything, add anything,
+# A style has a contrast of its own: a mosaic is no paler where the photograph was. So the contrast of the *photograph* should not come through. Instance normalisation takes it away: multiply a picture's features by any positive number, add any number,
 # and (but for the tiny $\epsilon$) the result is the same. Batch normalisation, which takes mean and variance over the whole batch, does not do so, and what becomes of a picture depends on its neighbours (Ulyanov et al. 2017).
 
 # %%
@@ -140,7 +144,7 @@ for name, normalise in (("instance", F.instance_norm), ("batch", lambda x: F.bat
 # %% [markdown]
 # ## The code that matters
 #
-# **The network.** Fold pixels, go down to a quarter of the resolution, change the picture there in residual blocks, go up again. The last layer does not make the picture but *adds* to it, so that training starts from the photograph; each style first maps its colours, by 12 numbers. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
+# **The network.** Fold pixels, go down to a quarter of the resolution, change the picture there in residual blocks, go up again. The last layer does not make the picture but *adds* to it, so that training starts near the photograph: it, plus what a random network adds. Each style first maps its colours, by 12 numbers. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
 # for they treat all its places alike. Noise gives them something to make strokes of (Ulyanov et al. 2016).
 
 # %%
@@ -153,12 +157,13 @@ source(StyledConvolution)
 
 # %%
 total = sum(p.numel() for p in network.parameters())
-own = sum(rows.numel() for name, rows in network.named_parameters() if name.endswith(("gamma", "beta", "tint", "shade"))) // network.styles
+of_styles = ("gamma", "beta", "tint", "shade")  # scales and shifts of each normalisation; the map of the colours
+own = sum(p.numel() for name, p in network.named_parameters() if name.endswith(of_styles)) // network.styles
 print(f"{total:,} parameters in all; {own:,} of them, {own / total:.1%}, belong to one style")
 
 # %% [markdown]
 # **Going up without a checkerboard.** A transposed convolution with kernel 3 and stride 2 puts one, two or four weights into a pixel, depending on where it lies: even before training, and even of a plain grey area, it makes a pattern, and training has to undo it.
-# Enlarging first and *then* convolving treats all pixels alike (Odena et al. 2016). Twice up, random weights, a plain area:
+# Enlarging first and *then* convolving treats all pixels alike (Odena et al. 2016). Twice up, random weights, a plain area. In the picture three of the eight channels are red, green and blue, less their means, times 8:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -235,16 +240,18 @@ print(f"{steps} steps in {time.perf_counter() - start:.0f} s")
 # %%
 window = min(20, steps)
 smooth = {name: torch.tensor([l[name] for l in losses]).unfold(0, window, 1).mean(1) for name in ("style", "palette", "content")}
-curves(range(len(smooth["style"])), smooth, "step", "loss", f"mean of {window} steps; 1 is an error as large as what is wanted")
+curves(range(len(smooth["style"])), smooth, "step", "relative loss (1 = as large as the target)", f"mean of {window} steps")
 plt.show()
 
 # %%
 rows({"small, one style": paint(small, cat), "the one that ships": network(cat, one_hot["strokes"]).cpu()}, zoom=1, label_width=140)
 
 # %% [markdown]
+# In this one style the small network is as good to look at as the one that ships. What the larger one has for its size is four styles in the same convolutions, and all that lies between them.
+#
 # ## Instance against batch normalisation
 #
-# The same small network with batch normalisation instead, trained as long. The loss while it trains may look the same; so we ask what normalisation is for. The cat with less and less contrast: which network still paints with the contrast of the style?
+# The same small network with batch normalisation instead, trained as long. Then both get the cat with less and less contrast: which of them still paints the cat?
 
 # %%
 class Batch(nn.BatchNorm2d):
@@ -263,21 +270,29 @@ def with_batch_norm(model):
 
 fewer = runtime.pick(ci=4, laptop=200, gpu=2000)
 normed = {"instance norm": small_network(), "batch norm": with_batch_norm(small_network())}
-history = {name: [l["loss"] for l in train_small(model, fewer)] for name, model in normed.items()}
+for model in normed.values():
+    train_small(model, fewer)
 
 # %%
-statistics = StyleStatistics(style_pictures(["strokes"]), style_features()).to(here)
-sheets = {}
+from v101_utils.style import content_loss, grey
+
+statistics, keep = StyleStatistics(style_pictures(["strokes"]), style_features()).to(here), content_features().to(here)
+one, sheets = torch.ones(1, 1, device=here), {}  # one: all of the one style
+wanted = keep(statistics.as_bright(cat, one))  # the same at any contrast: it is given that of the style
 for contrast in (1.0, 0.5, 0.2):
     picture = contrast * cat
     made = {name: paint(model, picture) for name, model in normed.items()}
-    loss = {name: statistics.losses(image.to(here), torch.ones(1, 1, device=here))["style"].item() for name, image in made.items()}
-    print(f"contrast {contrast:3g}: style loss " + ", ".join(f"{name} {value:.3f}" for name, value in loss.items()))
+    for name, image in made.items():
+        style, content = statistics.losses(image.to(here), one)["style"], content_loss(keep(grey(image.to(here))), wanted)
+        print(f"contrast {contrast:<3g} {name:13} style loss {style.item():.3f}, content loss {content.item():.3f}")
     sheets[f"contrast {contrast:g}"] = torch.cat([picture.cpu(), *made.values()])
 rows(sheets, zoom=0.8)
 
 # %% [markdown]
-# Left the cat, in the middle instance norm, right batch norm.
+# Left the cat, in the middle instance norm, right batch norm. Batch norm goes on painting, in strong colours and with a style loss that hardly changes, but without the cat: its content loss rises much above that of instance norm. It divides by the deviations of its training, so a pale photograph's features stay weak,
+# and beside them the noise that comes with the picture is as strong as ever. The picture at the bottom right is painted from that noise. Instance norm brings the features of *this* picture to their size.
+#
+# Not even instance norm gives the same picture each time (its content loss rises too), although it takes contrast away, as the check above has shown. The noise does not grow pale along with the photograph, so its share is larger already when the two first meet; and the photograph to which the last layer adds is a pale one.
 #
 # ## The sliders
 #
@@ -286,16 +301,16 @@ rows(sheets, zoom=0.8)
 # %%
 from v101_utils.widgets import StyleBlendView, style_blend_sliders
 
-style_blend_sliders(StyleBlendView(network, FAST_STYLES, contents["astronaut"]))
+style_blend_sliders(StyleBlendView(network, FAST_STYLES, cat))
 
 # %% [markdown]
 # The same as a strip: from the first style to the second in five steps. Nothing is mixed in pixels: it is one pass each, with blended $\gamma$ and $\beta$.
 
 # %%
-first, second = FAST_STYLES[0], FAST_STYLES[2]
+first, second = FAST_STYLES[:2]
 strip = torch.stack([torch.lerp(one_hot[first], one_hot[second], w) for w in torch.linspace(0, 1, 5).tolist()])
-face = contents["astronaut"][..., :160, 64:192]
-grid(network(face.expand(5, -1, -1, -1), strip.to(here)).cpu(), columns=5, zoom=1)
+face = cat[..., 20:148, 32:224]
+rows({f"from {first}\nto {second}": network(face.expand(5, -1, -1, -1), strip.to(here)).cpu()}, zoom=0.9)
 
 # %% [markdown]
 # ## Beside chapter 12
@@ -327,12 +342,12 @@ rows({"network": passed.cpu(), "optimised": step.picture.cpu()}, zoom=1)
 figure, axes = plt.subplots(figsize=(6, 3.2))
 axes.plot(*zip(*path), label="optimisation of this picture")
 axes.plot(pass_seconds, losses["network"]["loss"].item(), "o", label="one pass of the network")
-axes.set(xscale="log", xlabel="seconds", ylabel="loss", ylim=(0, None))
+axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="loss")
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# Two things to read here: how far below the dot the line ends, and how far to the right of it. The lowest loss is not always the picture that pleases more: an optimisation may use single pixels to get the statistics right, and a network, which has to
+# Two things to read here: how far below the dot the line ends, and how far to the right of it. The line ends well below, and by the numbers most of the gap is content: in style and palette one pass comes close to the optimisation. The pass takes a small part of the time that the line needs to come down to the dot's height. The lowest loss is not always the picture that pleases more: an optimisation may use single pixels to get the statistics right, and a network, which has to
 # do the same thing to all places, cannot.
 #
 # ## Common mistakes
@@ -352,26 +367,29 @@ rows({"as it trained": training_mode, "as it is used": paint(alone, cat)}, zoom=
 # %% [markdown]
 # ### Common mistake 2: zeros at the borders
 #
-# Convolutions pad with zeros unless told otherwise. Zero is mid-grey in the picture and an arbitrary value in the layers above, so each layer sees a frame around the picture, and sixteen layers see a broad one. The network that ships, its padding switched (a network trained with zeros learns to hide the frame in part, never quite):
+# Convolutions pad with zeros unless told otherwise. Zero is mid-grey in the picture and an arbitrary value in the layers above, so each layer sees a frame around the picture, and one layer upon another makes it broader. The network that ships, its padding switched (a network trained with zeros learns to hide the frame in part, never quite):
 
 # %%
 from copy import deepcopy
 
 framed = deepcopy(network)
-for layer in framed.modules():
-    if isinstance(layer, nn.Conv2d):
-        layer.padding_mode = "zeros"
+layers = [layer for layer in framed.modules() if isinstance(layer, nn.Conv2d)]
+for layer in layers:
+    layer.padding_mode = "zeros"
 right, wrong = (model(cat, one_hot["mosaic"]).cpu() for model in (network, framed))
-difference = (right - wrong).abs().mean(1)[0]
-print(f"mean change within 4 pixels of the border {difference[:4].mean():.3f}, in the middle {difference[60:100, 90:150].mean():.3f}")
-grid(torch.cat([right, wrong])[..., :56, :80], columns=2, zoom=4)
+difference = (right - wrong).abs().mean(1, keepdim=True)  # (1, 1, H, W)
+border = torch.ones_like(difference, dtype=torch.bool)
+border[..., 4:-4, 4:-4] = False
+print(f"{len(layers)} convolutions; mean change within 4 pixels of the border {difference[border].mean():.3f}, "
+      f"in the middle {difference[..., 60:100, 90:150].mean():.3f}")
+rows({"reflected": right, "zeros": wrong, "difference,\n3 times; black\nis none": 3 * difference - 1}, zoom=1)
 
 # %% [markdown]
-# The upper left corner, right and wrong. (The change in the middle: the frame also counts in the means and variances.)
+# The frame is much broader than the one or two pixels that a single layer pads. (The change in the middle: the frame also counts in the means and variances.)
 #
 # ### Common mistake 3: a weight taken from elsewhere
 #
-# The weight of the style loss depends on everything: which features, how the Gram matrices are scaled, sums or means. A number from a paper means nothing in another program. Three weights, each trained for a short time:
+# The weight of the style loss depends on everything: which features, how the Gram matrices are scaled, sums or means. A number from a paper means nothing in another program. Three weights of the style, the palette's always three times as large, each trained for a short time:
 
 # %%
 tries = {}
@@ -383,13 +401,17 @@ for weight in (0.04, 1.5, 60.0):
 rows(tries, zoom=1)
 
 # %% [markdown]
+# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one the style is left, and no cat. The numbers say the same: the style loss falls and the content loss rises from line to line.
+#
 # ## Your own picture
 #
 # From a file, instead of with the slider's button: put its path in the place of the name.
 
 # %%
-mine = photo("rocket", side=256).to(here)
-grid(torch.cat([mine, network(mine, [0.5, 0.5] + [0.0] * (len(FAST_STYLES) - 2))]).cpu(), columns=2, zoom=1)
+mine = photo("coffee", side=256).to(here)
+mixed = network(mine, [0.5, 0.5] + [0.0] * (len(FAST_STYLES) - 2))
+first, second = FAST_STYLES[:2]
+rows({f"photograph, and\nhalf {first},\nhalf {second}": torch.cat([mine, mixed]).cpu()}, zoom=1, label_width=130)
 
 # %% [markdown]
 # ## Exercises
@@ -441,7 +463,7 @@ check(blended_gamma, weights, norm.gamma.detach(), truth=lambda w, g: torch.eins
 #
 # * The losses of chapter 12, minimised over the weights of a network instead of over pixels: all the work is done before a picture is there.
 # * Instance normalisation takes a picture's own contrast away, so that the style's can take its place; it is per picture, in training and in use alike.
-# * A style is one scale and one shift a channel. That is why styles share a network, and why they blend.
+# * A style is one scale and one shift a channel (and here a map of the photograph's colours). That is why styles share a network, and why they blend.
 # * Enlarge first, then convolve; reflect at the borders; add to the photograph.
 # * The price: a training for each set of styles, and losses that the optimisation of a single picture beats.
 #

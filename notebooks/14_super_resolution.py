@@ -74,8 +74,7 @@ beside({"the truth": eyes})
 
 # %% [markdown]
 # Bicubic interpolation is a fixed formula, and blurry. SRCNN, ESPCN and SRResNet have learned to sharpen edges; they were trained to be *close on average*, pixel by pixel. SRGAN was trained to please a critic as well: it has the most fine
-# detail, and some of that
-# is invented. (Nor does all of it look like a photograph's: the critic is small and had minutes.) Keep both thoughts, since this chapter is about the difference.
+# detail, and some of that is invented. (Look at the fur: it is not the cat's. The critic is small and had minutes.) Keep both thoughts, since this chapter is about the difference.
 #
 # ## The idea
 #
@@ -391,7 +390,8 @@ beside({name: F.interpolate(image, scale_factor=8) for name, image in shown.item
 # $$\mathcal L=\mathcal L_\text{content}+\lambda\,\mathcal L_\text{adversarial},\qquad\lambda=10^{-3}.$$
 #
 # The *content* is compared not by pixels alone but by features, responses of filters, which forgive a strand of hair a pixel's shift. In the paper they are those of VGG-19, a network trained on a million photographs, which would have to be downloaded; here a bank of random filters. Three rules come with it: bring pictures into the
-# range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ thirty times the paper's, and a term for the pixels beside it, which keeps colours in place.)
+# range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ thirty times the paper's, and a term for the pixels beside it, which keeps colours in place. Its critic has a weak R1 penalty, of chapter 01, without which the enlargements got a grid of fine dots.
+# And it was shown brick, grass and gravel as well: their grain cannot be restored, but some that looks like it can be made up, and that is what a critic asks for.)
 
 # %%
 from v101_utils.superres.adversarial import SRGANTask
@@ -409,7 +409,7 @@ from v101_utils.superres import PatchDiscriminator
 torch.manual_seed(0)
 critic, features = PatchDiscriminator(width=16), FilterBank((3, 5, 7), 16)
 probe = SRGANTask(zoo.load("srresnet").requires_grad_(), critic, features, rates=(0.0, 3e-4))
-for _ in fit(probe, PhotoCrops(8, 48, names=SCENES, device=here), runtime.pick(ci=2, laptop=30, gpu=500), progress=False):
+for _ in fit(probe, PhotoCrops(8, 48, device=here), runtime.pick(ci=2, laptop=30, gpu=500), progress=False):
     pass
 picture, norms = made["srresnet"].to(here).requires_grad_(), {}
 for name, term in probe.parts(picture, eyes.to(here)).items():

@@ -32,7 +32,7 @@ class ConditionalInstanceNorm(nn.Module):
 class StyledConvolution(nn.Module):
     """Convolution, conditional instance norm, ReLU: (B, in, h, w) -> (B, out, h * up / stride, w * up / stride).
 
-    Borders reflect: zeros would be a dark frame that every layer sees. up: the features are enlarged `up` times before
+    Borders reflect: zeros would be a frame that every layer sees. up: the features are enlarged `up` times before
     the convolution, so that the same number of weights makes every pixel of the result; a transposed convolution whose
     size is no multiple of its stride gives a checkerboard instead (Odena et al. 2016).
     """

@@ -26,7 +26,7 @@ class _Outer(torch.autograd.Function):
 
 
 def gram(features: torch.Tensor) -> torch.Tensor:
-    """How often channels fire together: the Gram matrix of each image, divided by its places (Gatys et al. 2016, eq. 3).
+    """How strongly channels answer together, on average over the places: each image's Gram matrix (Gatys et al. 2016, eq. 3).
 
     (B, C, h, w) -> (B, C, C), symmetric. Per image: folding the batch into the channels, `view(b * c, h * w)`, would
     correlate one image with another.
@@ -98,6 +98,6 @@ def content_loss(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
 def total_variation(images: torch.Tensor) -> torch.Tensor:
     """Mean squared step to the pixel below plus that to the right (Mahendran & Vedaldi 2015, eq. 4 with beta 2). A scalar.
 
-    images: (B, C, H, W), H and W at least 2. Little of it is a smooth picture.
+    images: (B, C, H, W), H and W at least 2. A smooth picture has little of it.
     """
     return images.diff(dim=2).square().mean() + images.diff(dim=3).square().mean()
