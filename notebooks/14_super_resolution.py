@@ -390,7 +390,7 @@ beside({name: F.interpolate(image, scale_factor=8) for name, image in shown.item
 # $$\mathcal L=\mathcal L_\text{content}+\lambda\,\mathcal L_\text{adversarial},\qquad\lambda=10^{-3}.$$
 #
 # The *content* is compared not by pixels alone but by features, responses of filters, which forgive a strand of hair a pixel's shift. In the paper they are those of VGG-19, a network trained on a million photographs, which would have to be downloaded; here a bank of random filters. Three rules come with it: bring pictures into the
-# range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ thirty times the paper's, and a term for the pixels beside it, which keeps colours in place. Its critic has a weak R1 penalty, of chapter 01, without which the enlargements got a grid of fine dots.
+# range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ a hundred times the paper's, and a term for the pixels beside it, which keeps colours in place. Its critic has a weak R1 penalty, of chapter 01, without which the enlargements got a grid of fine dots.
 # And it was shown brick, grass and gravel as well: their grain cannot be restored, but some that looks like it can be made up, and that is what a critic asks for.)
 
 # %%
@@ -417,11 +417,11 @@ for name, term in probe.parts(picture, eyes.to(here)).items():
     norm, weight = gradient.norm().item(), probe.weights[name]
     norms[name] = norm
     print(f"{name:12} norm of its gradient {norm:.5f}, weighted by {weight:g}: {norm * weight:.6f}")
-for weight in (1e-3, 3e-2, 1.0):
+for weight in (1e-3, 0.1, 1.0):
     print(f"weighted by {weight:g} the critic pulls {weight * norms['adversarial'] / norms['pixel']:.2g} times as hard as the pixels")
 
 # %% [markdown]
-# So at the paper's $\lambda$ the critic would hardly be heard here; thirty times as much is a voice beside the pixels', still a small one; and with no $\lambda$ at all it would be louder than they are (Common mistake 5). Such a number
+# So at the paper's $\lambda$ the critic would hardly be heard here; a hundred times as much is a voice beside the pixels', and not the loudest; and with no $\lambda$ at all it would be louder than they are (Common mistake 5). Such a number
 # belongs to one critic, one loss and one set of features: measure it anew for yours.
 #
 # ## Perception against distortion
@@ -553,7 +553,7 @@ pairs = [(name, way) for name in ("noise of 8/255", "JPEG, quality 40") for way 
 beside({f"{name}: {way}": methods[way](lows[name], 4)[..., 40:140, 60:190] for name, way in pairs}, zoom=2)
 
 # %% [markdown]
-# On noise and JPEG every network loses: it takes grain and blocks for detail, and SRGAN, which adds the most detail, loses the most. After a blur a little gain is left. Where the small picture was made without anti-aliasing (the last two
+# On noise and JPEG every network loses: it takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail. After a blur a little gain is left. Where the small picture was made without anti-aliasing (the last two
 # rows) the loss is largest: its jagged edges are sharpened too. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
 #
 # ## Common mistakes

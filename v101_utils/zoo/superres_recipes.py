@@ -58,13 +58,13 @@ def srgan() -> SRResNet:
 
 
 def srgan_task(model: nn.Module) -> Task:
-    """The critic's say is thirty times the paper's, as features of random filters ask for less texture than those of VGG-19.
+    """The critic's say is a hundred times the paper's, as features of random filters ask for less texture than those of VGG-19.
 
     The penalty is weak: without any the enlargements get a grid of dots, and with a hundred times as much no detail.
     """
     critic, features = PatchDiscriminator(width=16), FilterBank((3, 5, 7), 16)
     penalty = R1(0.01, every=4)
-    return SRGANTask(model, critic, features, adversarial=3e-2, factors=(2, 3, 4, 4), constraint=penalty, rates=(2e-4, 3e-4))
+    return SRGANTask(model, critic, features, adversarial=0.1, factors=(2, 3, 4, 4), constraint=penalty, rates=(2e-4, 3e-4))
 
 
 def figures(model: nn.Module) -> dict[str, float]:
