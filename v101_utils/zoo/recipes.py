@@ -128,7 +128,7 @@ def fixed_recipe(beta: float) -> Recipe:
 FASHION, SHAPES = "Fashion-MNIST, 28x28 grey", "drawn shapes, 32x32 RGB, fresh at each step"
 PROMPTED = "drawn shapes with prompts, 64x64 RGB, fresh at each step"
 LATENTS = "latents of 16,000 drawn shapes with prompts, in the middle of 64x64 RGB; four pairs of colour and shape held out"
-PHOTOGRAPHS = "crops of five photographs, RGB, shrunk 2, 3 or 4 times; two photographs held out"
+crops_of = "crops of {} photographs, RGB, shrunk 2, 3 or 4 times; two photographs held out".format
 RECIPES: dict[str, Recipe] = {
     "classifier-fashion": Recipe(
         "classifier of Fashion-MNIST, whose features judge generated images", FASHION,
@@ -177,19 +177,19 @@ RECIPES: dict[str, Recipe] = {
         {"ci": 10, "laptop": 6000, "gpu": 60_000}, latents.ldm_figures, ema=0.999,
     ),
     "srcnn": Recipe(
-        "SRCNN, which enlarges the brightness of pictures 2, 3 or 4 times", PHOTOGRAPHS, SRCNN, superres.srcnn_task,
+        "SRCNN, which enlarges the brightness of pictures 2, 3 or 4 times", crops_of("five"), SRCNN, superres.srcnn_task,
         superres.crops, {"ci": 5, "laptop": 12_000, "gpu": 60_000}, superres.figures,
     ),
     "espcn": Recipe(
-        "ESPCN, which does so at the small size", PHOTOGRAPHS, ESPCN, superres.espcn_task,
+        "ESPCN, which does so at the small size", crops_of("five"), ESPCN, superres.espcn_task,
         lambda seed, device: superres.crops(seed, device, 16, 72), {"ci": 5, "laptop": 15_000, "gpu": 100_000}, superres.figures,
     ),
     "srresnet": Recipe(
-        "SRResNet, which enlarges pictures 2, 3 or 4 times", PHOTOGRAPHS, SRResNet, superres.srresnet_task,
+        "SRResNet, which enlarges pictures 2, 3 or 4 times", crops_of("five"), SRResNet, superres.srresnet_task,
         superres.crops, {"ci": 2, "laptop": 8000, "gpu": 100_000}, superres.figures,
     ),
     "srgan": Recipe(
-        "SRGAN, whose critic asks for detail: SRResNet, trained on", PHOTOGRAPHS.replace("five", "eight"), superres.srgan,
+        "SRGAN, whose critic asks for detail: SRResNet, trained on", crops_of("eight"), superres.srgan,
         superres.srgan_task, superres.grainy_crops, {"ci": 2, "laptop": 2000, "gpu": 100_000}, superres.figures, ema=0.99,
     ),
     "style-fast": Recipe(
