@@ -10,6 +10,7 @@ nothing trains on; PSNR of the brightness, borders of 3 pixels left out, above t
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from diffusion import Clock, fresh_plan, median_seconds, run_parts, train_until
@@ -18,9 +19,8 @@ from superres_peers import PytorchExamples
 from v101_utils import runtime
 from v101_utils.data.crops import HELD_OUT, SCENES, PhotoCrops
 from v101_utils.data.photos import photo
-from v101_utils.superres import ESPCN, SRCNN, RestorationTask, Restorer, crop_to_multiple, luma_psnr, shrink
-from v101_utils.superres.restore import restore
 from v101_utils.runtime import multiply_adds
+from v101_utils.superres import ESPCN, SRCNN, RestorationTask, Restorer, restore, score
 from v101_utils.training import Ema
 
 FACTOR, SIDE = 3, 171  # 171 * 3 is the first multiple of 3 from 512 on
@@ -56,12 +56,10 @@ def train(build: Callable[[], Restorer], seconds: float) -> tuple[Restorer, int]
     return ema.average, clock.number
 
 
-@torch.no_grad()
 def gain(model: Restorer, name: str) -> float:
     """How many dB the network is above bicubic interpolation on the photograph called `name`."""
-    truth = crop_to_multiple(photo(name), FACTOR).to(runtime.device())
-    low = shrink(truth, FACTOR)
-    ours, bicubic = (luma_psnr(restore(which, low, FACTOR), truth, FACTOR).item() for which in (model, None))
+    truth = photo(name).to(runtime.device())
+    ours, bicubic = (score(partial(restore, which), truth, FACTOR)["psnr_db"] for which in (model, None))
     return ours - bicubic
 
 

@@ -241,3 +241,13 @@ def test_a_picture_too_large_for_any_file_is_refused(here, monkeypatch):
 def test_another_mode_is_refused():
     with pytest.raises(ValueError, match="mode is CMYK; it should be L, LA, RGB or RGBA"):
         upscale(Image.new("CMYK", (4, 4)), 2, Bicubic())
+
+
+def test_the_command_offers_every_method():
+    from v101_utils.cli import parser
+    from v101_utils.zoo.superres_recipes import METHODS
+
+    for method in METHODS:
+        assert parser().parse_args(["upscale", "a.png", "b.png", "--scale", "2", "--method", method]).method == method
+    with pytest.raises(SystemExit):
+        parser().parse_args(["upscale", "a.png", "b.png", "--scale", "2", "--method", "nearest"])

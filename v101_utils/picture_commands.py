@@ -3,13 +3,13 @@
 
 def upscale(args) -> None:
     """Enlarges a picture."""
-    from v101_utils import runtime, zoo
+    from v101_utils import runtime
     from v101_utils.files import check_kind
-    from v101_utils.superres.files import Bicubic, upscale_file
+    from v101_utils.superres.files import upscale_file
+    from v101_utils.zoo.superres_recipes import restorer
 
     check_kind(args.output)  # before a network is loaded
-    where = runtime.device()
-    model = Bicubic() if args.method == "bicubic" else zoo.load(args.method, device=where)
+    model = restorer(args.method, runtime.device())
     width, height = upscale_file(args.input, args.output, args.scale, model, progress=True)
     print(f"wrote {width} x {height} pixels to {args.output}")
 

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import torch
 
+from v101_utils.data.images import LUMA
 from v101_utils.data.photos import PHOTOS, photo
 from v101_utils.runtime import generator
 
@@ -17,7 +18,6 @@ TRAIN = ("astronaut", "rocket", "motorcycle_left", "motorcycle_right", "brick", 
 # squared error, and networks that enlarge pictures learn edges sooner from these five.
 SCENES = ("astronaut", "rocket", "motorcycle_left", "motorcycle_right", "camera")
 SCALES = (1.0, 0.84, 0.71, 0.59, 0.5)  # each fourth root of 2 smaller than the one before
-LUMA = (0.299, 0.587, 0.114)  # brightness of R, G, B (ITU-R BT.601)
 DETAIL = 0.04  # the least standard deviation of brightness in [-1, 1] (5 of 255) that a crop should have
 TRIES = 10  # crops drawn at most for one with such detail
 _SAME, *_OTHERS = permutations(range(3))

@@ -2,6 +2,8 @@
 
 import torch
 
+LUMA = (0.299, 0.587, 0.114)  # brightness of R, G, B (ITU-R BT.601)
+
 
 def to_signed(images: torch.Tensor) -> torch.Tensor:
     """Bytes 0..255, or floats in [0, 1], as floats in [-1, 1]. Raises TypeError for other integer types."""

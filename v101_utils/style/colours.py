@@ -2,9 +2,8 @@
 
 import torch
 
+from v101_utils.data.images import LUMA
 from v101_utils.style.statistics import sliced
-
-LUMA = (0.299, 0.587, 0.114)  # brightness of R, G, B (ITU-R BT.601)
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:

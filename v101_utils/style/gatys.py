@@ -34,6 +34,14 @@ def _check_picture(name: str, image) -> None:
         raise ValueError(f"{name} is {found}; it should be one picture, (1, 3, H, W), of floats in [-1, 1]")
 
 
+def _checked_styles(content, styles) -> list[torch.Tensor]:
+    """The styles, of which one may stand alone, as a list, if each of them and the content is a picture."""
+    styles = [styles] if isinstance(styles, torch.Tensor) else list(styles)
+    for name, image in (("content", content), *(("a style", style) for style in styles)):
+        _check_picture(name, image)
+    return styles
+
+
 def _check_weights(factors: dict[str, float], styles: int, weights: list[float]) -> None:
     if not styles or len(weights) != styles or min(weights) < 0 or not sum(weights):
         raise ValueError(f"{styles} styles of weights {weights}: there should be one style or more, and a weight each, "
@@ -79,10 +87,7 @@ class Aim:
                  content_features: Features | Sequence[str] | None = None, statistic: Callable = gram,
                  content_weight: float = 0.1, style_weight: float = 1.0, palette_weight: float = 3.0, smoothness: float = 0.0,
                  weights: Sequence[float] | None = None, masks: torch.Tensor | None = None, colours: bool = False):  # fmt: skip
-        styles = [styles] if isinstance(styles, torch.Tensor) else list(styles)
-        for name, image in (("content", content), *(("a style", style) for style in styles)):
-            _check_picture(name, image)
-        styles = [style.to(content) for style in styles]
+        styles = [style.to(content) for style in _checked_styles(content, styles)]
         weights = [1.0] * len(styles) if weights is None else list(weights)
         self.factors = {"content": content_weight, "style": style_weight, "palette": palette_weight, "variation": smoothness}
         _check_weights(self.factors, len(styles), weights)
@@ -196,9 +201,7 @@ def stylise(
         raise ValueError(f"lr {lr}, seed {seed}: the first should be above 0, the second 0 or above")
     if not scales or not all(0 < scale <= 1 for scale in scales) or steps < len(scales):
         raise ValueError(f"scales {tuple(scales)}, steps {steps}: the scales should be above 0, at most 1, with a step for each")
-    styles = [styles] if isinstance(styles, torch.Tensor) else list(styles)
-    for name, image in (("content", content), *(("a style", style) for style in styles)):
-        _check_picture(name, image)
+    styles = _checked_styles(content, styles)
     picture, original = _first_picture(start, content, seed), content
     if keep_colours:
         content, picture, styles = grey(content), grey(picture), [as_bright(style, content) for style in styles]

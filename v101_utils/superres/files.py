@@ -9,29 +9,13 @@ from tqdm import tqdm
 from v101_utils.data.images import to_unit
 from v101_utils.data.photos import open_picture, pixels_of
 from v101_utils.files import check_kind, save_picture
-from v101_utils.superres.models import Restorer
-from v101_utils.superres.resize import enlarge
+from v101_utils.superres.models import Bicubic, Restorer
 from v101_utils.superres.restore import restore
 from v101_utils.superres.tiles import in_tiles
 
 OPAQUE = ("JPEG", "BMP")
 LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels a side, at most
 MOST = 1_000_000_000  # pixels: four bytes each, the most that TIFF and BMP can count
-
-
-class Bicubic(Restorer):
-    """The bicubic enlargement in the form of a network: RGB (B, 3, h, w) in [-1, 1] -> (B, 3, h * factor, w * factor)."""
-
-    def __init__(self):
-        super().__init__(3)
-
-    def layers(self, factor):
-        return [], []
-
-    def forward(self, low: torch.Tensor, factor: int) -> torch.Tensor:
-        """Raises ValueError for another factor or shape."""
-        self.check(low, factor)
-        return enlarge(low, factor)
 
 
 class _InBytes(Restorer):

@@ -56,6 +56,21 @@ class Restorer(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say which layers work at which resolution")
 
 
+class Bicubic(Restorer):
+    """The bicubic enlargement in the form of a network: RGB (B, 3, h, w) in [-1, 1] -> (B, 3, h * factor, w * factor)."""
+
+    def __init__(self):
+        super().__init__(3)
+
+    def layers(self, factor):
+        return [], []
+
+    def forward(self, low: torch.Tensor, factor: int) -> torch.Tensor:
+        """Raises ValueError for another factor or shape."""
+        self.check(low, factor)
+        return enlarge(low, factor)
+
+
 class SRCNN(Restorer):
     """Three convolutions on the bicubic enlargement (Dong et al. 2014, sec. 3.1).
 

@@ -10,23 +10,28 @@ from v101_utils.data.crops import HELD_OUT, SCENES, TRAIN, PhotoCrops
 from v101_utils.data.photos import photo
 from v101_utils.gans import R1
 from v101_utils.style.features import FilterBank
-from v101_utils.superres import FACTORS, PatchDiscriminator, RestorationTask, SRResNet, restore, score
+from v101_utils.superres import FACTORS, Bicubic, PatchDiscriminator, RestorationTask, Restorer, SRResNet, restore, score
 from v101_utils.superres.adversarial import SRGANTask
 from v101_utils.training import Task
 
 METHODS = ("bicubic", "srcnn", "espcn", "srresnet", "srgan")
 
 
-def method(name: str, device="cpu") -> Callable[[torch.Tensor, int], torch.Tensor]:
-    """One of METHODS as a function: RGB pictures (B, 3, h, w) in [-1, 1] and a factor to pictures that much larger.
-
-    "bicubic" needs no network, the others are the zoo's. Raises ValueError for another name.
-    """
+def restorer(name: str, device="cpu") -> Restorer:
+    """One of METHODS: "bicubic" needs no weights, the others are the zoo's networks. Raises ValueError for another name."""
     from v101_utils.zoo.store import load
 
     if name not in METHODS:
         raise ValueError(f"method {name!r}: it should be one of {', '.join(METHODS)}")
-    return partial(restore, None if name == "bicubic" else load(name, device=device))
+    return Bicubic() if name == "bicubic" else load(name, device=device)
+
+
+def method(name: str, device="cpu") -> Callable[[torch.Tensor, int], torch.Tensor]:
+    """One of METHODS as a function: RGB pictures (B, 3, h, w) in [-1, 1] and a factor to pictures that much larger.
+
+    Raises ValueError for another name.
+    """
+    return partial(restore, restorer(name, device))
 
 
 def crops(seed: int, device, size: int = 8, crop: int = 48, names=SCENES) -> PhotoCrops:
