@@ -208,6 +208,13 @@ def test_light_and_flat_pictures_stay_png(picture):
     assert list(data) == ["image/png"]
 
 
+def test_a_picture_is_kept_once():
+    picture = Image.new("RGB", (40, 30), "red")
+    both = {"image/png": encoded(picture), "image/jpeg": "what Pillow makes beside it"}
+    data = notebook_run.clean_outputs([new_output("display_data", data=both)])[0].data
+    assert set(data) == {"image/png"}
+
+
 def test_a_widget_without_a_picture_becomes_words():
     widget = {notebook_run.WIDGET: {}, "text/plain": "HBox()"}
     bare, with_picture = (

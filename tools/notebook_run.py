@@ -140,6 +140,7 @@ def clean_outputs(outputs: list) -> list:
         data = output.get("data", {})
         if "image/png" in data:
             data["image/png"] = lean_png(data["image/png"])
+            data.pop("image/jpeg", None)  # Pillow's pictures come as both: one is kept
             if photograph := as_photograph(data["image/png"]):
                 data["image/jpeg"] = photograph
                 del data["image/png"]
