@@ -2,8 +2,9 @@
 
     python benchmarks/gans.py [--only PART] [--seconds N] [--threads N]
 
-quality: the recipe of pytorch/examples' dcgan, on the networks of `dcgan-fashion`, is trained for as many seconds as each
-of the zoo's GANs was, by its card, and judged on the same features. Run it with as many threads as the cards say.
+quality: the recipe of pytorch/examples' dcgan is trained for as many seconds as each of the zoo's GANs was, by its card,
+and judged on the same features: on networks as the script has them, convolutions alone, at the size and width of the zoo's,
+and on those of `dcgan-fashion` themselves, which have a hidden layer. Run it with as many threads as the cards say.
 steps: one training step of a DCGAN, and one of a WGAN-GP critic, in this project's loop and as the scripts have them, on
 the same networks and batch.
 """
@@ -19,17 +20,23 @@ from v101_utils import runtime, zoo
 from v101_utils.data import Batches, fashion_mnist, to_unit
 from v101_utils.gans import AdversarialTask, Discriminator, Generator, GradientPenalty
 from v101_utils.training import fit
-from v101_utils.zoo.gan_recipes import class_shares
+from v101_utils.zoo.gan_recipes import class_shares, dcgan_task
 from v101_utils.zoo.recipes import fashion_frechet, label_accuracy, recipe
 
 BATCH, COUNT = 64, 2000
 OURS = ("dcgan-fashion", "wgangp-fashion", "cgan-fashion")
 
 
-def train_peer(moments: list[float], judge) -> dict[float, float]:
+NETWORKS = {
+    "its own networks": lambda: (Generator(width=32), Discriminator(width=32)),
+    "those of dcgan-fashion": lambda: (made := recipe("dcgan-fashion").build(), dcgan_task(made).discriminator),
+}
+
+
+def train_peer(networks: str, moments: list[float], judge) -> dict[float, float]:
     """The Frechet distance of pytorch/examples' recipe after each of `moments`, in seconds of training."""
     torch.manual_seed(0)
-    generator, discriminator = recipe("dcgan-fashion").build(), Discriminator(width=32)
+    generator, discriminator = NETWORKS[networks]()
     batches, step = Batches(fashion_mnist("train").images, size=BATCH), pytorch_examples_dcgan(generator, discriminator)
     spent, number, found = 0.0, 0, {}
     for moment in sorted(set(moments)):
@@ -40,21 +47,24 @@ def train_peer(moments: list[float], judge) -> dict[float, float]:
         with torch.no_grad():  # as the script draws: in training mode
             images = torch.cat([generator(torch.randn(250, generator.latent_dim)) for _ in range(COUNT // 250)])
         found[moment] = judge(to_unit(images))
-        print(f"pytorch/examples dcgan, {number} steps, {spent:.0f} s: Frechet {found[moment]:.1f}, smallest share of a class "
-              f"{class_shares(images).min():.3f}", flush=True)  # fmt: skip
+        print(f"pytorch/examples dcgan on {networks}, {number} steps, {spent:.0f} s: Frechet {found[moment]:.1f}, smallest share of "
+              f"a class {class_shares(images).min():.3f}", flush=True)  # fmt: skip
     return found
 
 
 def quality(seconds: float | None) -> None:
     judge, cards = fashion_frechet(), {name: zoo.card(name) for name in OURS}
-    theirs = train_peer([seconds or card["seconds"] for card in cards.values()], judge)
+    moments = {name: seconds or card["seconds"] for name, card in cards.items()}
+    theirs = [train_peer(networks, list(moments.values()), judge) for networks in NETWORKS]
     for name, card in cards.items():
         model = zoo.load(name)
-        images = model.sample(COUNT, seed=0)
-        ours, peer = judge(to_unit(images)), theirs[seconds or card["seconds"]]
-        right = f", labels right {label_accuracy(images, torch.arange(COUNT) % 10):.3f}" if model.classes else ""
-        print(f"{name}, {card['steps']} steps, {card['seconds']} s on {card['machine']}: Frechet {ours:.1f}, smallest share of a "
-              f"class {class_shares(images).min():.3f}{right}; ratio to the peer {ours / peer:.2f} (at most 0.5 is asked)", flush=True)
+        print(f"{name}, {card['steps']} steps, {card['seconds']} s on {card['machine']}:", flush=True)
+        for psi in (1.0, 0.75) if model.classes else (1.0,):
+            images = model.sample(COUNT, seed=0, psi=psi)
+            ours, (own, same) = judge(to_unit(images)), (found[moments[name]] for found in theirs)
+            right = f", labels right {label_accuracy(images, torch.arange(COUNT) % 10):.3f}" if model.classes else ""
+            print(f"  psi {psi:g}: Frechet {ours:.1f}, smallest share of a class {class_shares(images).min():.3f}{right}; ratio to "
+                  f"the peer {ours / own:.2f} (at most 0.5 is asked), on the same networks {ours / same:.2f}", flush=True)  # fmt: skip
 
 
 class CriticAlone(AdversarialTask):

@@ -54,7 +54,7 @@ here = runtime.device()
 # %% [markdown]
 # ## The picture first
 #
-# Black: the data, eight small clouds on a ring. Red: what a generator makes of random numbers. It never sees a black point. All that it is ever told
+# Black: the data, eight small clouds on a ring (each is a *mode* of the data). Red: what a generator makes of random numbers. It never sees a black point. All that it is ever told
 # is which way to move each of its own points so as to fool a second network, which is trying to tell red from black. The colour is what that second network
 # believes (red: "data here", blue: "fake here"); an arrow is what it tells the point that it starts from. A short training, at four moments:
 
@@ -87,7 +87,8 @@ for step, average in train_points(task, ring.batches(256), look[-1]):
 plt.show()
 
 # %% [markdown]
-# Follow the arrows from one picture to the next: the red points go where they pointed. And the colours go after the points: wherever the generator has put too many, blue grows.
+# Compare the arrows first. (In each picture the longest is drawn equally long; only their directions and their lengths beside each other count.) At step 1 all points are told nearly the same, to leave together. At step 500 those on a cloud are hardly
+# pushed, and those between two clouds are. Then the colours: they go after the points. Inside the ring the generator has put points where there are no data, and blue grows there.
 #
 # ## The game
 #
@@ -107,7 +108,7 @@ plt.show()
 #
 # So the best discriminator knows the *ratio* of the two densities. That is the trick of the whole method: two densities that nobody could write down are compared by a classifier, which needs only samples.
 #
-# Networks here give a **score** $s(x)$, any real number, also called the *logit*, and $D=\sigma(s)$ with the sigmoid $\sigma(s)=1/(1+e^{-s})$. The best score is then simply $s^*=\log p-\log q$.
+# Networks here give a **score** $s(x)$, any real number, also called the *logit* (the "score" of chapter 10 is another thing, a gradient), and $D=\sigma(s)$ with the sigmoid $\sigma(s)=1/(1+e^{-s})$. The best score is then simply $s^*=\log p-\log q$.
 #
 # ### Check: the best discriminator
 #
@@ -136,7 +137,7 @@ print("a, b, c that maximise V:", *[f"{value:.3f}" for value in found.tolist()])
 print("a, b, c of log p - log q:", *[f"{value:.3f}" for value in closed])
 
 # %% [markdown]
-# And a real discriminator, a small network that knows neither density, only samples? Look at where it agrees with $p/(p+q)$, and where it has no way of knowing.
+# And a real discriminator, a small network that knows neither density, only samples? The loss that it minimises is $-V$, with means over a batch for the expectations. Look at where it agrees with $p/(p+q)$, and where it has no way of knowing.
 
 # %%
 torch.manual_seed(0)
@@ -186,11 +187,11 @@ for mean in (0.0, 0.5, 1.0, 2.0, 4.0):
     print(f"mean {mean}: V(D*, G) {value:.4f}   2 JS - log 4 {2 * jensen_shannon(log_p, log_q, dx) - math.log(4):.4f}")
 
 # %% [markdown]
-# At $\mu=0$ the players are at rest at $-\log 4$. At $\mu=4$ the value is nearly 0, its largest: the discriminator is nearly always right.
+# At $\mu=0$ the players are at rest at $-\log 4$. At $\mu=4$ the value is nearly 0, and more than 0 it can never be: the discriminator is nearly always right.
 #
 # ## How far is far?
 #
-# A generator starts far from the data. What does it gain by a step in the right direction? If the distance is Jensen-Shannon: nearly nothing. Once $p$ and $q$ hardly meet, JS is $\log2$, and stays so however far apart they are.
+# A generator starts far from the data. What does it gain by a step in the right direction? If the distance is Jensen-Shannon: nearly nothing. Once $p$ and $q$ hardly meet, JS is $\log2$ but for a trifle, and stays so however far apart they are.
 # The **Wasserstein distance** $W$ asks another question: how far, on average, must mass be carried to turn $q$ into $p$? On the line that is the area between the two distribution functions, $\int|F_p-F_q|\,dx$.
 #
 # The plainest example: all data at 0, all fakes at $\theta$. Then
@@ -239,7 +240,7 @@ for axes, apart in zip(panels, (0.25, 1.0, 2.0, 3.0, 5.0)):
     slopes = {name: slope.item() for name, (_, slope) in view.measure(apart).items()}
     for mean, colour in ((0.0, "black"), (apart, "crimson")):
         axes.fill_between(view.x, log_gaussian(view.x, mean, view.std).exp(), color=colour, alpha=0.4, lw=0)
-    words = "\n".join(f"{short}: {slope:.3f}" for short, slope in zip(("JS", "KL", "W"), slopes.values()))
+    words = "\n".join(f"slope of {short}: {slope:.3f}" for short, slope in zip(("JS", "KL", "W"), slopes.values()))
     axes.set(title=f"{apart} apart", xlim=(-2, 7), xlabel=words)
 figure.supylabel("density")
 plt.show()
@@ -288,12 +289,16 @@ axes.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# Look at the left end, where training begins. The minimax line is at zero there. The Wasserstein objective pushes every fake alike. Least squares (Mao et al., 2017) pushes harder the further a score is from its target 1, and back again beyond it.
+# Look at the left end, where the fakes are as soon as the discriminator has learned to tell them. The minimax line is at zero there. The Wasserstein objective pushes every fake alike. Least squares (Mao et al., 2017) pushes harder the further a score is from its target 1, and back again beyond it.
+# (For these two a score is no logit: least squares wants 0 for a fake and 1 for data, and Wasserstein's has no fixed scale, so only the shape of their lines compares.)
 #
 # ## The smallest GAN
 #
 # Knowing where the players *would be at rest* does not tell whether they ever get there. Mescheder et al. (2018) found the smallest game that shows it: all data at 0, all fakes at one number $\theta$, and a discriminator with one number too, $s(x)=\psi x$.
-# The state of the whole training is a point $(\theta,\psi)$ in a plane, and at each point we can draw where gradient descent pushes it. Here it is, from the package's own objectives:
+# The state of the whole training is a point $(\theta,\psi)$ in a plane, and at each point we can draw where gradient descent pushes it.
+#
+# What may be added to such a game is a **constraint**: anything that holds the discriminator back. We draw four games: without one; Wasserstein's objective with $\psi$ put back into $[-1,1]$ after each step (*clipping*, as in the first WGAN);
+# Wasserstein's with a penalty on slopes other than 1 (*WGAN-GP*; both are for chapter 03); and minimax with R1, a penalty on every slope. Here is where they push, from the package's own objectives:
 
 # %%
 source(DiracGame.field)
@@ -320,7 +325,7 @@ panels[0].set_ylabel("ψ, the discriminator's slope")
 plt.show()
 
 # %% [markdown]
-# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead (of the game as it is written, that is, minimax). **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
+# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead (first and last: of the game as it is written, that is, minimax). **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
 # learns that, and so on. Nobody does anything wrong; each follows its own gradient. With clipping (second), and with the gradient penalty of WGAN-GP (third), the path goes round and round, too, and never settles at the star: both let the discriminator keep a slope even where data and fakes agree.
 # Only **R1**, a penalty $\tfrac\gamma2\,\mathbb E_p|\nabla s(x)|^2$ on the score's gradient *at the data*, spirals inwards: it asks for slope zero, and at rest the slope is zero.
 #
@@ -397,7 +402,7 @@ plt.show()
 #
 # $$\text{minimax:}\quad\frac{d}{dt}r^2=0,\qquad\qquad\text{non-saturating:}\quad\frac{d}{dt}r^2=-2\,\theta\psi\tanh\frac{\theta\psi}2\le0.$$
 #
-# So the non-saturating loss does pull inwards, but with the fourth power of the distance: strongly far out, not at all near the star. It tames a wild game; it does not end it.
+# So the non-saturating loss does pull inwards. But near the star $\tanh\frac{\theta\psi}2\approx\frac{\theta\psi}2$, and the pull is $-(\theta\psi)^2$, the *fourth* power of the distance: strong far out, next to nothing close by. It tames a wild game; it hardly ends it.
 #
 # ### Check: inwards or not
 
@@ -415,10 +420,19 @@ for state in ([2.0, 1.0], [0.5, 0.5], [0.1, -0.2]):
 # ## The code that matters
 #
 # The package's GAN is three independent choices: an **objective** (what the two minimise), a **constraint** (what holds the discriminator back) and a **pair of networks**. Both players give and take raw scores, so the objectives are a few lines of softplus. One training step is: the discriminator
-# moves, the penalty is added; then the generator moves. Look for the two `minimise` calls, and for `fake.detach()`, by which the discriminator's step leaves the generator alone.
+# moves, then the generator. Look for `fake.detach()`, by which the discriminator's step leaves the generator alone, and for the last line but one, the generator's move.
 
 # %%
 source(AdversarialTask.training_step)
+
+# %% [markdown]
+# The discriminator's move: its loss and, where the constraint has one, the penalty, minimised together.
+
+# %%
+source(AdversarialTask.discriminator_step)
+
+# %% [markdown]
+# The penalty of R1. `image_gradients` gives the gradient of each score by its own image (here: by its own point), one row for each.
 
 # %%
 source(R1.penalty)
@@ -426,7 +440,7 @@ source(R1.penalty)
 # %% [markdown]
 # ## Training, live
 #
-# The setting of this chapter: the non-saturating objective, R1 with a small weight, and latents of two dimensions, so that the *latent plane* can be drawn as well. After training, we count: a mode is covered if at least a tenth of its fair share of points lies within three
+# The setting of this chapter: the non-saturating objective, R1 with a small weight, and latents of two dimensions, so that the *latent plane* can be drawn as well. After training, we count: a mode, one of the eight clouds, is covered if at least a tenth of its fair share of points lies within three
 # standard deviations of its centre (of true data, 98.9% lie so near in two dimensions).
 
 # %%
@@ -472,12 +486,15 @@ print(covered(good))
 # %% [markdown]
 # Three things to look at.
 #
-# **The losses.** They do not go down. The discriminator's comes to $\log4\approx1.386$ and the generator's to $\log2\approx0.693$, the values of a coin toss, and stay there while the picture gets better and better.
+# **The losses.** They do not go down. The discriminator's comes to $\log4\approx1.386$ and the generator's to $\log2\approx0.693$, the values of a coin toss, and stay there while the picture still gets better: compare the seams of the first latent plane with those of the last.
 #
 # **The arrows and colours.** At the end the colours are pale near the ring: $D\approx\tfrac12$ where data and fakes agree.
 #
 # **The latent plane.** Each colour is one mode. The latents are one connected cloud and the data are eight separate ones, and a continuous function cannot tear. So between the colours there must be seams, whose latents become points *between* the modes: the stray red points.
-# Training makes the seams thin; it can never make them vanish. (This is why `PointGenerator` has ReLU units without a leak: they bend more sharply.)
+# Training makes the seams thin; it can never make them vanish, least of all in the middle, where all eight meet. (This is why `PointGenerator` has ReLU units without a leak: they bend more sharply.)
+#
+# Two things in the loop help the game to its rest. The learning rates fall to zero. And the generator that we draw and count is not the one that plays, but its **exponential moving average** (`Ema`): weights that follow the player's, a small part of the way at each step,
+# so that its turns average out.
 
 # %%
 source(train_points)
@@ -517,17 +534,17 @@ axes.legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Compare with the first panel. Only the data and the seed are the same.
+# Compare with the first panel. The data, the seed and the number of steps are the same. (Each panel is one training, of one seed.)
 #
-# * **Momentum, no constraint**: the fakes are a string that is swept across the plane; wherever it is, half of the modes are out of its reach. Momentum remembers where the game *was* heading, and the game turns.
+# * **Momentum, no constraint**: the fakes are a string that is swept across the plane; wherever it is, most of the modes are out of its reach. (The two players also have one rate here, where the recommended discriminator has twice the generator's.) Momentum remembers where the game *was* heading, and the game turns.
 # * **A fast generator as well**: the classic collapse. All fakes are one clump. The arrows show why it stays one: every point feels the *same* push, since the discriminator sees the clump as one thing and its score is nearly a plane there. Nothing tells two fakes to part.
 # * **8 units in each layer**: a different failure that looks alike. A generator as small as this hardly bends, and does not come round the ring in this time, though it has the recommended constraint and rates. The colours know (deep red: "there should be data here"), but a push is of no use to a network that cannot follow it.
 #
-# Now look at the line of the clump's mean: loops around the data, out and back and out again, while the recommended one settles in the middle. It is the Dirac-GAN's rotation, in a training with tens of thousands of weights.
+# Now look at the line of the clump's mean: loops through the ring and far beyond it, out and back and out again, while the recommended one stays near the middle. It is the Dirac-GAN's rotation, in a training with tens of thousands of weights.
 #
 # ### Objective by constraint
 #
-# Because the choices are independent, every pair of them can be tried. Short trainings, and one set of rates for all: this is a picture of what is *robust*, not of what is best after tuning.
+# Because the choices are independent, every pair of them can be tried. Short trainings, one for each pair, and one set of rates for all: a first picture of what works *untuned*, not of what is best after tuning.
 
 # %%
 brief = runtime.pick(ci=5, laptop=500, gpu=1500)
@@ -549,14 +566,14 @@ for name in ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge
 # Read it by columns and by rows. In 500 steps nobody is done, so compare the number of modes first.
 #
 # * All objectives but Wasserstein's bound what the discriminator can gain; with momentum 0.5 and rates of this size they cover the ring **even without a constraint** (first column). What constraints buy is room for error, not magic: go back to the panel with momentum 0.9.
-# * **Wasserstein needs its constraint.** Without one the critic can raise its score for ever, and there is nothing to be learnt from it. Of these constraints only the gradient penalty holds the critic to what the theory asks of it, a slope of at most about 1; chapter 03 has the reasons.
+# * **Wasserstein needs its constraint.** Without one the critic can raise its score for ever, and there is nothing to be learnt from it. Of these constraints only the gradient penalty aims at what the theory wants, a slope of 1: R1 asks for slope 0 at the data, clipping bounds the weights and the slope only by way of them, and spectral normalisation bounds it by 1 but may leave it well below. Chapter 03 has the reasons.
 # * **Spectral normalisation** divides each layer by its largest singular value, so the score changes by at most 1 per unit of length, far too little to tell apart places 0.05 apart. On images, where distances between pictures are large, it is one of the best. A constraint has a scale, and the data have one too: they have to fit.
 #
 # ## Common mistakes
 #
 # ### Common mistake 1: a sigmoid at the end of the discriminator
 #
-# Many tutorials end the discriminator in a `Sigmoid` and use `BCELoss`. On paper it is the same loss. In floating point it is not: a float32 just below 1 cannot be closer to it than 6e-8, so from a score of about 17 on, $\sigma(s)=1$ and $1-\sigma(s)=0$. Here is the discriminator's loss for a fake of score $s$, and its gradient, which should be 1,
+# Many tutorials end the discriminator in a `Sigmoid` and use `BCELoss`. On paper it is the same loss. In floating point it is not: a float32 just below 1 cannot be closer to it than 6e-8, so from a score of about 17 on, $\sigma(s)=1$ and $1-\sigma(s)=0$. Here is the discriminator's loss for a fake of score $s$, and its gradient, which should be $\sigma(s)$, nearly 1,
 # in three ways: by softplus on the score, by the logarithm as written, and by PyTorch's `BCELoss`, which cuts the logarithm off at −100.
 
 # %%
@@ -681,7 +698,7 @@ for axes, name in zip(panels, ("recommended", "a fast generator as well")):
 plt.show()
 
 # %% [markdown]
-# Two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is no better than a coin there, as it happens, while the clump crosses the ring. In a GAN the losses measure the players against *each other*, and
+# Two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
 # two bad players are as evenly matched as two good ones. So look at samples, and measure them by something that takes no part in the game: here, the modes; on images, the Fréchet distance (chapter 02).
 #
 # ## Exercises

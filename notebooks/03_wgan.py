@@ -10,7 +10,7 @@
 # # 03 · WGAN and WGAN-GP
 #
 # See the distance that a critic measures as mass carried over the plane, see what weight clipping does to the critic and what the gradient penalty mends, and then train
-# on clothes with a curve that, at last, says how good the pictures are.
+# on points and on clothes with a curve that is, at last, a distance to the data.
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
@@ -60,12 +60,15 @@ here = runtime.device()
 # The same generator as in chapter 02, trained against another opponent: a **critic**, which gives no verdict "real" or "fake", but a height. Forty latents, nobody chose among them.
 
 # %%
-model, card = zoo.load("wgangp-fashion", device=here), zoo.card("wgangp-fashion")
-print(f"{card['parameters']:,} weights, {card['steps']:,} steps, {card['seconds']} seconds on {card['machine']}, seed {card['seed']}")
+model = zoo.load("wgangp-fashion", device=here)
+for name in ("wgangp-fashion", "dcgan-fashion"):
+    about = zoo.card(name)
+    print(f"{name:15} {about['parameters']:,} weights, {about['steps']:,} steps, {about['seconds']} seconds on {about['machine']}; "
+          f"Fréchet distance {about['figures']['frechet_2000_samples']:.1f}")
 grid(model.sample(40, seed=7), columns=10)
 
 # %% [markdown]
-# The pictures are not what sets this method apart; with the same networks and the same time a DCGAN draws at least as well (compare the Fréchet distances on the cards, `zoo.card(name)["figures"]`). What sets it apart is
+# Are the pictures what sets this method apart? The second line is chapter 02's network, the same generator trained in the usual game: compare the Fréchet distances (smaller is better), and the seconds. What does set it apart is
 # the training. A DCGAN's loss says who is winning, not how good the pictures are. The critic's value is a *distance* between two sets of pictures, and falls while they get better. This chapter is about what that distance is, why it takes
 # a critic that is held back, and how to hold it back well.
 #
@@ -298,20 +301,20 @@ for bound in (0.1, 0.01):
 #
 # ### Trouble 1: too simple functions
 #
-# A critic against fakes that stay as they are: a Gaussian cloud, a "generator" whose learning rate is 0. The data are a ring of eight clouds, or a square of twenty-five. Here is the training, five critic steps at a time; the critic is then as good as it gets.
+# A critic against fakes that stay as they are, those of a "generator" whose learning rate is 0. The data are a ring of eight small clouds, with one large cloud as fakes; or a square of nine, and the fakes are nine large clouds in the same places, so that only what is *near* each centre tells data from fakes. Here is the training, five critic steps at a time; the critic is then as good as it gets.
 
 # %%
 class Cloud(nn.Module):
-    """A generator that stands still: latents (B, 2) to a Gaussian cloud around the centre."""
+    """A generator that stands still: latents (B, 2) to Gaussian clouds around the centres (K, 2)."""
 
     latent_dim = 2
 
-    def __init__(self, std):
+    def __init__(self, std, centres=torch.zeros(1, 2)):
         super().__init__()
-        self.std, self.centre = std, nn.Parameter(torch.zeros(2))
+        self.std, self.centres = std, nn.Parameter(centres.clone())
 
     def forward(self, latents):
-        return self.centre + self.std * latents
+        return self.centres[torch.randint(len(self.centres), latents.shape[:1], device=latents.device)] + self.std * latents
 
 
 def train_critic(constraint, data, cloud, steps, critic=None):
@@ -328,8 +331,8 @@ def train_critic(constraint, data, cloud, steps, critic=None):
 from v101_utils.widgets.critic import CriticView, critic_slider
 
 ring, squares = Ring(), Ring()
-squares.centres = lattice(1.2, 5)  # (25, 2)
-clouds = {"ring": (ring, Cloud(0.5)), "square": (squares, Cloud(0.7))}
+squares.centres = lattice(1.0, 3)  # (9, 2)
+clouds = {"ring": (ring, Cloud(0.5)), "square": (squares, Cloud(0.5, squares.centres))}
 fixed = {name: (data.sample(1000, 1), cloud(torch.randn(1000, 2, generator=runtime.generator(2))).detach())
          for name, (data, cloud) in clouds.items()}  # fmt: skip
 exercise = runtime.pick(ci=4, laptop=200, gpu=400)
@@ -352,9 +355,9 @@ for axes, (title, (critic, name)) in zip(panels, shown.items()):
 plt.show()
 
 # %% [markdown]
-# Blue is low and red is high. The clipped critics know where the middle is and where the rim: a bowl, a ramp, little more. They do not see single clouds. The critic under the penalty (we come to it soon) has a summit at each cloud of the ring. On the square neither has found the twenty-five clouds after so short a training. As for numbers, dividing a critic's value
-# by its steepest slope makes it comparable, whatever its unit, and no critic whatever can get above the exact distance between the two sets of points. (For the steepest slope we look at a thousand places between data and fakes; the truth may be a little steeper.) How much of the distance did each of them find? By this measure
-# the clipped ones are hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there.
+# Blue is low and red is high; black are data, red dots fakes. The clipped critics know where the middle is and where the rim: a bowl or a hill, little more. They do not see single clouds. The critics under the penalty (we come to it soon) do: look for summits at the clouds, on the ring and, fainter, on the square. As for numbers, dividing a critic's value
+# by its steepest slope makes it comparable, whatever its unit, and no critic whatever can get above the exact distance between the two sets of points. (For the steepest slope we look at a thousand places between data and fakes; the truth may be a little steeper.) How much of the distance did each of them find? On the ring, by this measure,
+# the clipped one is hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there. On the square that is all there is to tell: compare the last two numbers.
 #
 # ### Trouble 2: weights at the bounds
 #
@@ -366,6 +369,7 @@ for axes, (name, critic) in zip(panels, {"clipped at 0.1": by_bound[0.1], "gradi
     weights = torch.cat([layer.weight.flatten() for layer in critic.layers if isinstance(layer, nn.Linear)]).detach()
     axes.hist(weights, bins=80, color="C0")
     axes.set(title=name, xlabel="weight", yticks=[])
+    axes.locator_params(axis="x", nbins=5)
     print(f"{name}: {(weights.abs() > 0.0999).float().mean():.0%} of all weights are beyond ±0.0999")
 plt.show()
 
@@ -536,8 +540,51 @@ for k in range(4):
 #
 # ## Training, live
 #
-# Clothes. The generator is that of chapter 02; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The three numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$,
-# the penalty, and, every now and then, the **Fréchet distance** of chapter 11, from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
+# ### On the ring, where the distance is known
+#
+# First the plane again, now with a generator that moves. At every look we compute the *exact* distance between 500 drawn points and 500 of the data, by the cheapest matching. Beside it is what the training reports: the critic's value, and, in a second training from the same start, the two losses: that one is chapter 01's game, non-saturating with R1, in its own setting. The critic gets five steps for each of the generator, which is slow enough to be followed; the discriminator gets one.
+
+# %%
+moments = runtime.pick(ci=(2, 4, 6), laptop=(10, 20, *range(40, 241, 20)), gpu=(10, 20, *range(40, 601, 20)))
+
+
+def on_the_ring(task):
+    """Trains up to the last of `moments`; at each the exact distance, and each scalar's mean over the ten steps before."""
+    goal, scalars, exact, reported = ring.sample(500, 1), [], [], []
+    for step in fit(task, ring.batches(128 * task.critic_steps), moments[-1], plan=Plan(), progress=False):
+        scalars.append(step.scalars | {"value": step.scalars["real"] - step.scalars["fake"]})
+        if step.number in moments:
+            cost = torch.cdist(goal, task.generator.sample(500, seed=1).cpu()).numpy()
+            exact.append(cost[linear_sum_assignment(cost)].mean())
+            reported.append({name: float(np.mean([s[name] for s in scalars[-10:]])) for name in scalars[0]})
+    return exact, {name: [r[name] for r in reported] for name in reported[0]}
+
+
+critics_game = on_the_ring(ring_task(0, "wasserstein", GradientPenalty(1.0), betas=(0.0, 0.9), rates=(2e-4, 2e-3), critic_steps=5))
+usual_game = on_the_ring(ring_task(0, "non-saturating"))
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+told = {"WGAN-GP": (critics_game, {"value": "critic's value"}),
+        "non-saturating": (usual_game, {"generator": "generator's loss", "discriminator": "discriminator's loss"})}
+for axes, (title, ((exact, reported), names)) in zip(panels, told.items()):
+    lines = {name: reported[key] for key, name in names.items()}
+    curves(moments, {"exact distance": exact} | lines, "step of the generator", "", title, axes, marker=".")
+    axes.set_ylim(0, 1.4 * axes.get_ylim()[1])
+    axes.legend(loc="upper right", fontsize=8)
+    print(f"{title}: exact distance from {exact[0]:.2f} to {exact[-1]:.2f}")
+    for name, line in lines.items():
+        print(f"    {name} from {line[0]:.2f} to {line[-1]:.2f}, rank correlation {spearmanr(line, exact).statistic:.2f}")
+plt.show()
+
+# %% [markdown]
+# (**Spearman's rank correlation** is 1 where two lists rank the moments alike, 0 where one says nothing about the other, $-1$ where they contradict each other.) On the left, once the critic has caught up, its value lies close to the exact distance: not only the same fall, nearly the same numbers. (It can be above, for the penalty bounds the slope softly, and below, where the critic is not at its maximum.) This is what the theory promised. On the right the points come nearer as well,
+# and the losses do not say so: they soon lie near the values of an even game, $\log 2$ and $\log 4$, and stay there.
+#
+# ### Clothes
+#
+# The pair is of chapter 02's kind, with one layer each that sees the whole; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The three numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$,
+# the penalty, and, every now and then, the **Fréchet distance** (Heusel et al., 2017; chapter 11), from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
 
 # %%
 train = fashion_mnist("train", source="shipped", device=here)
@@ -560,25 +607,27 @@ def train_clothes(task, size, looks, show=(), progress=True):
 
 def wgangp(critic_steps=2, width=32, constraint=None):
     torch.manual_seed(0)
-    pair = Generator(width=width), Discriminator(width=width, norm="layer")
+    pair = Generator(width=width, hidden=128), Discriminator(width=width, norm="layer", hidden=128)
     return AdversarialTask(*pair, "wasserstein", constraint or GradientPenalty(10.0), critic_steps=critic_steps,
                            rates=(1e-3, 1e-3), betas=(0.0, 0.9))
 
 
 # %%
-looks = runtime.pick(ci=(2, 4, 6), laptop=(20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500), gpu=tuple(range(100, 2001, 100)))
-show = looks[:: max(1, len(looks) // 4)]
+looks = runtime.pick(ci=(2, 4, 6), laptop=(20, 40, 60, 80, 100, 150, 200, *range(300, 801, 100)), gpu=tuple(range(100, 4001, 100)))
+show = (*looks[: -1 : max(1, len(looks) // 4)], looks[-1])
 wasserstein_game = train_clothes(wgangp(), 128, looks, show)
 
 # %%
 torch.manual_seed(0)
-dcgan = AdversarialTask(Generator(width=32), Discriminator(width=32), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
-saturating_game = train_clothes(dcgan, 64, looks, show)
+dcgan = AdversarialTask(Generator(width=32, hidden=128), Discriminator(width=32, hidden=128), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
+dcgan_game = train_clothes(dcgan, 64, looks, show)
 
 # %% [markdown]
 # ### Does the curve track quality?
 #
-# A dozen moments of each training. We compare two rankings of these moments: by the Fréchet distance, and by what the training itself reports, averaged over the last ten steps. **Spearman's rank correlation** is 1 where both rank the moments alike, 0 where one says nothing about the other, $-1$ where they contradict each other.
+# (The progress bar's `generator` is no measure of anything: it is minus the mean score of fakes, and a constant added to all scores changes it and nothing else. It may wander off to either side. Differences of scores count.)
+#
+# Some moments of each training. We compare two rankings of them: by the Fréchet distance, and by what the training itself reports, averaged over the last ten steps. The rank correlation is printed twice, for all moments and for the later half.
 
 # %%
 def at_looks(values, last=10):
@@ -588,8 +637,8 @@ def at_looks(values, last=10):
 
 reports = {
     "WGAN-GP: critic's value": ([s["real"] - s["fake"] for s in wasserstein_game[0]], wasserstein_game[1]),
-    "DCGAN: generator's loss": ([s["generator"] for s in saturating_game[0]], saturating_game[1]),
-    "DCGAN: discriminator's loss": ([s["discriminator"] for s in saturating_game[0]], saturating_game[1]),
+    "DCGAN: generator's loss": ([s["generator"] for s in dcgan_game[0]], dcgan_game[1]),
+    "DCGAN: discriminator's loss": ([s["discriminator"] for s in dcgan_game[0]], dcgan_game[1]),
 }
 figure, panels = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for axes, (name, (reported, distances)) in zip(panels, reports.items()):
@@ -599,18 +648,19 @@ for axes, (name, (reported, distances)) in zip(panels, reports.items()):
     other = axes.twinx()
     other.plot(looks, distances, "s--", color="crimson", ms=4)
     other.set(yticks=[], ylim=(0, None))
-    print(f"{name:28} rank correlation with the Fréchet distance {spearmanr(at_looks(reported), distances).statistic:.2f}")
+    late = len(looks) // 2
+    both = [spearmanr(at_looks(reported)[first:], distances[first:]).statistic for first in (0, late)]
+    print(f"{name:28} rank correlation with the Fréchet distance {both[0]:.2f}, from step {looks[late]} on {both[1]:.2f}")
 panels[0].plot([], [], "s--", color="crimson", ms=4, label="Fréchet distance (own scale)")
 panels[0].legend()
 plt.show()
 
 # %% [markdown]
 # Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance on a scale of its own. On the left the critic's value starts small: for the first few dozen steps the critic has yet to learn, and its value is far below the distance. Once it has
-# caught up, it comes down, and from then on it never goes far up again while the pictures get better; compare where the red line bulges and the blue one does not. So it tracks quality, but not point by point.
+# caught up, it comes down, and from then on it never goes far up again while the pictures get better. So it tracks quality, but not point by point.
 #
-# Now be careful with the comparison. In so short a training nearly everything goes down, and two curves that both go down have a high rank correlation whatever they mean: the *generator's* loss of the DCGAN may well come out as high as the critic's value, or higher, while the discriminator's goes the wrong way. The
-# number cannot tell a distance from an accident. The difference is in what the curves can do later. A DCGAN's losses settle near the values of an even game, log 2 and log 4 in chapter 02's table of generators by discriminators, and stay there however long the pictures keep improving;
-# a distance has further to fall. With `V101_PROFILE=gpu` this cell trains four times as long: that is the fair test, and one for you to make.
+# The losses of the DCGAN do no such thing. Its pictures get better faster, by the red curve, and its losses go, as on the ring, to the values of two players who are about even, where they stay: they say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
+# they mean, and in other games of this kind a generator's loss may do so for a while. The difference is in where the curves *can* go: the critic's value to 0, where there would be nothing left to carry.
 #
 # A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And it contains no scale that two networks would share.
 #
@@ -619,7 +669,7 @@ plt.show()
 # More critic steps bring its value closer to the maximum, and so to a distance. But they cost, and the generator waits. So compare at *equal critic steps*, the unit that the time goes by: one, two or five of them for each step of the generator. (A narrower pair, to keep it short.)
 
 # %%
-work, strips = runtime.pick(ci=10, laptop=240, gpu=3000), {}
+work, strips = runtime.pick(ci=10, laptop=600, gpu=3000), {}
 for k in (1, 2, 5):
     scalars, distances, images = train_clothes(wgangp(k, width=16), 64 * k, (work // k,), progress=False)
     value = np.mean([s["real"] - s["fake"] for s in scalars[-10:]])
@@ -628,7 +678,7 @@ for k in (1, 2, 5):
 rows(strips, columns=20, zoom=1.5, label_width=120)
 
 # %% [markdown]
-# Look at two things. The critic's value is larger with more steps in part because the generator, which has had fewer steps, is further from the data: after equal work it is the one that has moved least. And the Fréchet distance says what is better bought with the same time, here and so early in a training: more steps of the generator,
+# Look at two things. The critic's value is larger with more steps in part because the generator, which has had fewer steps, is further from the data: after equal work it is the one that has moved least. And the Fréchet distance says what is better bought with the same time, here and so early in a training, for one seed: more steps of the generator,
 # or a better critic. Gulrajani et al. used five, and 1 is common today. Two is a compromise for a short training; what matters is that the critic can follow.
 #
 # ## The slider
@@ -667,10 +717,10 @@ strip(by_penalty)
 strip(by_clip)
 
 # %% [markdown]
-# **The weight.** Without a penalty the slopes go off the scale: there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large. At the paper's weight the norms sit at the dotted line. A very large weight keeps them there just as well, but leaves the critic little care
+# **The weight.** Without a penalty the slopes go off the scale (what lies beyond it is counted in the last bar): there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large. At the paper's weight the norms sit at the dotted line. A very large weight keeps them there just as well, but leaves the critic little care
 # for anything else: compare its value with the exact distance.
 #
-# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It is near 1 for one bound only, that nobody could have told beforehand, and another network would have another. And the arrows, what a generator would be told, point outwards, to the ring as a whole.
+# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It comes near 1 only somewhere between two of these bounds, which nobody could have told beforehand, and another network would have another. And the arrows, what a generator would be told, point outwards, to the ring as a whole.
 #
 # ## Common mistakes
 #
@@ -700,7 +750,7 @@ plt.show()
 
 # %% [markdown]
 # The second panel is a surprise: with *both* signs turned the game works. Nothing but the names has changed: this critic is $-D$, low at the data and high at the fakes, and the generator goes down. (The penalty does not mind: a norm has no sign.) But its value is now negative, and everything that takes a high score for "real" reads it the wrong way round.
-# With **one** sign turned, by adding the right half of one listing to the wrong half of another, the generator is told to go where the critic says "fake": it flees from the data, and the critic helps it on its way. Look at the distances, and at the colours. Nothing crashes, and no loss becomes infinite for a long while. So write the two losses side by side, from one place; here it is `objective("wasserstein")`.
+# With **one** sign turned, by adding the right half of one listing to the wrong half of another, the generator is told to go where the critic says "fake": it flees from the data, and the critic helps it on its way. Look at the distances, and for red dots in the last two panels: there are none, for the fakes have long left the picture. Nothing crashes, and no loss becomes infinite for a long while. So write the two losses side by side, from one place; here it is `objective("wasserstein")`.
 #
 # ### Common mistake 2: the norm over channels
 #
@@ -750,17 +800,19 @@ tries = {"right": GradientPenalty(10.0), "norm over channels": OverChannels(10.0
 strips, clothes = {}, train.images[:500]
 for name, constraint in tries.items():
     task = wgangp(width=16, constraint=constraint)
-    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=120, gpu=1500),), progress=False)
+    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=200, gpu=1500),), progress=False)
     fake = task.generator.sample(len(clothes), seed=2).to(here)
-    between = torch.lerp(clothes, fake, torch.rand(len(clothes), 1, 1, 1, device=here))
-    at_data, at_line = (image_gradients(task.discriminator, x).norm(dim=1).mean() for x in (clothes, between))
+    on_line = torch.lerp(clothes, fake, torch.rand(len(clothes), 1, 1, 1, device=here))
+    by_pixel = torch.lerp(clothes, fake, torch.rand_like(clothes))
+    at_data, at_line, mixed = (image_gradients(task.discriminator, x).norm(dim=1).mean() for x in (clothes, on_line, by_pixel))
     strips[name] = images[:20]
-    print(f"{name:20} norm of the gradient at data {at_data:6.2f}, on the lines {at_line:6.2f}; Fréchet distance {distances[-1]:6.1f}")
+    print(f"{name:20} norm of the gradient at data {at_data:6.2f}, on the lines {at_line:6.2f}, at pixel-wise mixtures {mixed:6.2f}; "
+          f"Fréchet distance {distances[-1]:6.1f}")
 rows(strips, columns=20, zoom=1.5, label_width=150)
 
 # %% [markdown]
-# Look at the norms first. The right critic keeps its gradient near 1. The one with a norm for each pixel is pulled towards 28 and is many times steeper: its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper. The third one obeys in the middle, where it is looked at; compare its norm at the data with that of the right one. Fréchet distances after so
-# few steps differ by little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
+# Look at the norms first. The right critic keeps its gradient near 1. The one with a norm for each pixel is pulled towards 28 and is many times steeper: its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper. The third one obeys at the mixtures, where it is looked at; compare its norm at the data with that of the right one. Fréchet distances after so
+# few steps say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
 #
 # ### Common mistake 4: momentum with clipping
 #
@@ -783,7 +835,7 @@ left.set(xlabel="step of the generator", ylabel="E D(x) - E D(G(z))")
 left.legend()
 right_.plot(*ring.sample(400, 1).T, "k.", ms=2)
 right_.set(aspect="equal", title="the last seed")
-right_.legend(fontsize=8)
+right_.legend(fontsize=8, markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
@@ -853,7 +905,6 @@ check(one_sided, steep, given[3], truth=lambda g, w: w * (torch.linalg.vector_no
 # * Kantorovich. *On the Translocation of Masses.* Doklady of the Academy of Sciences of the USSR, 1942.
 # * Kantorovich, Rubinstein. *On a Space of Completely Additive Functions.* Vestnik of Leningrad University, 1958.
 # * McShane. *Extension of Range of Functions.* Bulletin of the American Mathematical Society, 1934.
-# * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.
 # * Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter. *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium.* NeurIPS 2017.
 #
 # ## Solutions

@@ -251,7 +251,7 @@ for name, logits in {
 
 # %%
 train, test = (fashion_mnist(part, source="shipped", device=here) for part in ("train", "test"))
-steps, short = runtime.pick(ci=(4, 4), laptop=(400, 250), gpu=(4000, 1500))
+steps = runtime.pick(ci=4, laptop=400, gpu=4000)
 early = {10, 20, 30, 40, 60, 80}
 probes = runtime.pick(ci={2, 4}, laptop=early | {*range(100, 401, 50)}, gpu=early | {*range(100, 4001, 100)})
 asked = torch.arange(runtime.pick(ci=20, laptop=400, gpu=1000)) % 10
@@ -304,7 +304,7 @@ plt.show()
 # are no more than blurs of the right outline. After that the share hardly moves, though the pictures become a great deal better. So "labels right" says whether the label is obeyed, not whether the picture is good. For that we need two more measures, as in chapter 08.
 #
 # * The **Fréchet distance** from the training pictures (not comparable with the FID of papers).
-# * **Diversity**: how different are two pictures *of one class*, 1 minus the cosine of their features in the classifier, averaged over all pairs? A network that draws one perfect bag again and again obeys every label and has a diversity of 0.
+# * **Diversity**: how different are two pictures *of one class*, 1 minus the cosine of their features in the classifier, averaged over all pairs? A network that draws one perfect bag again and again obeys every label and has a diversity of 0. We print it as a part of that of real pictures. Above 1 it is no merit: then the pictures asked for as one class are of several.
 
 # %%
 judge = zoo.load("classifier-fashion", device=here)
@@ -366,7 +366,7 @@ plt.show()
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
 #
-# Here the two tables are alike nearly everywhere, mistakes and all, and the share of labels right is that of real pictures. More than that is not to be had without drawing plainer clothes than there are; the next section but one does so on purpose.
+# Here the two tables are alike nearly everywhere, mistakes and all, and the share of labels right is that of real pictures. (A line has some two hundred pictures, so one of two or three points is luck.) More than that is not to be had without drawing plainer clothes than there are; the next section but one does so on purpose.
 #
 # ### What does the latent carry?
 #
@@ -397,7 +397,7 @@ print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2
 
 # %% [markdown]
 # Compare each table with what chance would give. The **shade** is shared by all: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
-# The **width** is another matter: it is shared by some and not by others. Find the darkest squares beside the diagonal: what makes a T-shirt wide makes a dress, a coat, a shirt wide. Find the lines that are nearly white: for a shoe, which always fills the picture from side to side, the width that a top has means nothing. The network found that out from the labels' pictures alone.
+# The **width** is another matter: it is shared by some and not by others. Find the darkest squares beside the diagonal: what makes a T-shirt wide makes a dress, a coat, a shirt wide. Find the lines that are nearly white: for a sneaker, which always fills the picture from side to side, the width that a top has means nothing. The network found that out from the labels' pictures alone.
 #
 # ## Between two classes
 #
@@ -457,7 +457,7 @@ plt.show()
 #
 # $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
 #
-# Three things make that work, and a GAN has none of them. The difference is the gradient of a log probability, $\nabla\log p(y\mid x)$; a generator knows no probabilities. The prediction without a label was *trained*, by dropping labels; a generator was never asked for "anything". And a step too far is looked at again by
+# Three things make that work, and a GAN has none of them. The difference is, up to a factor, the gradient of a log probability, $\nabla\log p(y\mid x)$; a generator knows no probabilities. The prediction without a label was *trained*, by dropping labels; a generator was never asked for "anything". And a step too far is looked at again by
 # the following steps; a GAN draws in one stroke.
 #
 # Still, one can copy the *form*. Take shares beyond 1: $s$ times the class and $1-s$ times the mean of all ten, $\bar e$. At $s=2$ that is twice the class, less the mean:
@@ -487,14 +487,38 @@ panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. On its **right** the bargain looks like guidance: each step makes more labels right (plainer cases of a class than the data have), and takes diversity away. But compare the price in Fréchet distance with that in chapter 08.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that no longer belong to their class, is above 1. On its **right** the bargain looks like guidance: each step makes more labels right (plainer cases of a class than the data have), and takes diversity away. But compare the price in Fréchet distance with that in chapter 08.
 # Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
-# A GAN has a knob of its own for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. It is called truncation, and chapter 05 turns it.
+# ### A knob of its own
+#
+# A GAN has another one for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. Here they are multiplied by $\psi<1$, so that they lie nearer to the middle, where the training had its most common cases. This is **truncation** (Brock et al. 2019, who draw a number again where it is large; chapter 05 does it in another space). `sample` takes it as `psi`.
+
+# %%
+psis = runtime.pick(ci=[1.0, 0.5], laptop=[1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1], gpu=[1.2, 1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1])
+rows({f"ψ = {psi:g}": columns(model, psi * model.latents(1, seed=3)) for psi in psis})
+
+# %%
+by_psi = [measure(model.sample(count, seed=5, psi=psi)) for psi in psis]
+for psi, found in zip(psis, by_psi):
+    report(f"ψ = {psi:g}", found)
+figure, axes = plt.subplots(figsize=(5.5, 3.4))
+knobs = {"s from 1 up": [found for s, found in zip(scales, by_scale) if s >= 1], "ψ from 1 down": by_psi}
+for name, measured in knobs.items():
+    axes.plot([diversity.mean() / real[2].mean() for *_, diversity in measured],
+              [(found == wanted).float().mean() for _, found, _ in measured], "o-", label=name)
+axes.plot(1, (real[1] == wanted).float().mean(), "k*", ms=10, label="real pictures")
+axes.set(xlabel="diversity, real is 1", ylabel="labels right")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# Both knobs start at the network as it was trained (on the right, near the star) and buy labels with diversity. Where the two lines part, $s$ gets more labels right for the same diversity: it pushes along what makes a class, where $\psi$ takes away whatever latents vary, be it of use to tell a class or not. But look at the rows of pictures: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line: with hardly any latent left nearly every
+# label is right, by one picture for each class. A measure that can be perfect in this way should never be read alone. Real pictures themselves are "right" less often than those at a middling $\psi$.
 #
 # ## Common mistakes
 #
-# Three short trainings, each with one thing wrong, beside the right one after as many steps.
+# Three trainings with one thing wrong each. The right one beside them is that of the projection above: the same start, and as many steps.
 
 # %%
 class Blind(Discriminator):
@@ -514,18 +538,17 @@ class OtherLabels(AdversarialTask):
 # %%
 alone = Batches(train.images, size=64, seed=0), Batches(train.labels, size=64, seed=1)  # wrong: each shuffled by itself
 tries = {
-    "all right": (game(classes=10), aligned),
     "1: D has no labels": (game(Blind), aligned),
     "2: other labels": (game(task=OtherLabels, classes=10), aligned),
     "3: data shuffled": (game(classes=10), lambda step: (*alone[0](step), *alone[1](step))),
 }
-wrong = {name: play(task, short, batches) for name, (task, batches) in tries.items()}
+wrong = {"all right": (projection, losses_p, right_p)} | {name: play(task, steps, batches) for name, (task, batches) in tries.items()}
 for name, (generator, losses, right) in wrong.items():
     report(name, measure(generator.sample(count, seed=2)))
     print(f"{'':20} discriminator's loss, mean of the last 50 steps: {losses[-50:, 0].mean():.2f}")
 
 # %%
-rows({name: columns(generator, generator.latents(1, seed=3)) for name, (generator, *_) in wrong.items()}, label_width=160)
+rows({name: columns(generator, generator.latents(2, seed=3)) for name, (generator, *_) in wrong.items()}, label_width=160)
 
 # %%
 lines = {name: right.values() for name, (*_, right) in wrong.items()}
@@ -538,7 +561,7 @@ plt.show()
 # %% [markdown]
 # ### Common mistake 1: labels for the generator, none for the discriminator
 #
-# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its row: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its two rows, a latent each: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
 #
 # ### Common mistake 2: drawn for one label, judged with another
 #
@@ -546,7 +569,7 @@ plt.show()
 #
 # ### Common mistake 3: the data's own labels do not fit
 #
-# Pictures and labels from two loaders, each shuffled by itself, or a list that was sorted once more. The *data* then say that any label goes with any picture, and the generator learns just that. The discriminator's loss looks as healthy as in the right training, and every column is the same mixture of all clothes. Only a look at the columns, or a count of right labels, shows that something is amiss. This is why `Batches` takes all tensors at once and moves their rows together:
+# Pictures and labels from two loaders, each shuffled by itself, or a list that was sorted once more. The *data* then say that any label goes with any picture, and the generator learns just that. The discriminator's loss looks as healthy as in the right training, and in every column is the same picture: over many latents, the same mixture of all clothes. Only a look at the columns, or a count of right labels, shows that something is amiss. This is why `Batches` takes all tensors at once and moves their rows together:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -567,27 +590,28 @@ def faint(**settings):
     return judge
 
 
-_, _, right_faint = play(game(faint), short)
+_, _, right_faint = play(game(faint), steps)
 lines = {"N(0, 1)": [right_c[n] for n in right_faint], "N(0, 0.01²)": right_faint.values()}
 curves(list(right_faint), lines, "step", "share", "labels right, concatenation", marker=".")
 plt.show()
 
 # %% [markdown]
-# Near the left edge the label is all but ignored. But then the line rises and catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 have grown out of their faintness after some dozens of steps, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
+# At the very start neither line is above chance: pictures must be something before a label can be obeyed. Then the faint one rises more slowly. But it catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 grow out of their faintness within some dozens of steps, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
 # look, and to start in proportion.
 #
-# In the **generator** it is the other way round: there a label should start *small*. PyTorch draws an embedding from $\mathcal N(0,1)$, as large as the latent. Then at the start the picture is as much the label's as the latent's, a class finds its one safe picture before it has learned to use the latent, and stays there for long. The package starts it at 0.02, like all other weights. The same short training with the one and the other:
+# In the **generator** it is the other way round: there a label should start *small*. PyTorch draws an embedding from $\mathcal N(0,1)$, as large as the latent. Then at the start the picture is as much the label's as the latent's, a class finds its one safe picture before it has learned to use the latent, and stays there for long. The package starts it at 0.02, like all other weights. The projection's training, with the one and the other:
 
 # %%
 loud = game(classes=10)
 torch.nn.init.normal_(loud.generator.embed.weight)
-tries = {"N(0, 0.02²)": wrong["all right"][0], "N(0, 1)": play(loud, short)[0]}
-for name, generator in tries.items():
+tries = {"N(0, 0.02²)": (projection, right_p), "N(0, 1)": play(loud, steps)[::2]}
+for name, (generator, right) in tries.items():
     report(name, measure(generator.sample(count, seed=2)))
-rows({name: columns(generator, generator.latents(3, seed=6)) for name, generator in tries.items()}, label_width=120)
+    print(f"{'':20} labels right by step: " + ", ".join(f"{step}: {share:.2f}" for step, share in list(right.items())[:6]))
+rows({name: columns(generator, generator.latents(3, seed=6)) for name, (generator, _) in tries.items()}, label_width=120)
 
 # %% [markdown]
-# The labels are right sooner with the large embedding, and at what a price: look down the columns, and compare the diversity and the distance.
+# Are the labels right sooner with the large embedding? Compare the two lists of the first steps. And at what a price: look down the columns, and compare the diversity and the distance.
 #
 # ## Exercises
 #
@@ -648,6 +672,7 @@ check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).
 # * Odena, Olah, Shlens. *Conditional Image Synthesis with Auxiliary Classifier GANs.* ICML 2017.
 # * Miyato, Koyama. *cGANs with Projection Discriminator.* ICLR 2018.
 # * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.
+# * Brock, Donahue, Simonyan. *Large Scale GAN Training for High Fidelity Natural Image Synthesis.* ICLR 2019.
 # * Ho, Salimans. *Classifier-Free Diffusion Guidance.* NeurIPS 2021 workshop; arXiv 2022.
 #
 # ## Solutions

@@ -10,11 +10,11 @@
 # # 05 · StyleGAN
 #
 # A generator that is told its style layer by layer: take the place from one picture and the colour from another, dial between typical and various, watch a network grow from 4 by 4 pixels, and
-# check each of the dozen small parts without which it does not train.
+# check, one by one, the dozen small parts that make it train.
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
-# This chapter builds on chapters 01 and 02 (the game; a generator and a discriminator of convolutions) and on R1, the constraint of chapter 03. The drawn shapes are those of chapter 11. How long it takes stands in the README's table.
+# This chapter builds on chapters 01 and 02 (the game and R1, the constraint that brings it to rest; a generator and a discriminator of convolutions). The drawn shapes are those of chapter 11. How long it takes stands in the README's table.
 
 # %% tags=["setup"]
 # Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
@@ -60,7 +60,8 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Hue, size and place are those of real shapes. What gives a drawn one away are its corners: many are neither quite a square nor quite a cross. The network is small and half an hour of one processor core is short, for a StyleGAN; the famous faces took about a week on eight GPUs. More interesting is what one can *do* with this generator, and with no other of these
+# Place, size and hue look like those of real shapes, and nearly every shape has one hue. What gives a drawn one away is its outline: most are lumps, neither quite a square nor quite a cross, and a triangle is hard to find. The network is small and half an hour of one processor core is short, for a StyleGAN;
+# the famous faces, of 1024 by 1024 pixels, took about a week on eight V100 GPUs (Karras 2019, app. C). More interesting is what one can *do* with this generator, and with no other of these
 # chapters: tell each layer something else.
 #
 # ## The idea
@@ -161,7 +162,7 @@ print(f"to colours: a 1x1 convolution to {model.shape[0]} channels; in all {weig
 source(StyledLayer)
 
 # %% [markdown]
-# The usual three-line summary of StyleGAN is: eight layers of mapping, adaptive instance normalisation, progressive growing. All of it is right. But whoever builds just that will wait in vain for a picture, because it leaves out what makes it *train*: a latent that is normalised, a learning rate that is
+# The usual three-line summary of StyleGAN is: eight layers of mapping, adaptive instance normalisation, progressive growing. All of it is right. But whoever builds just that may wait in vain for a picture, because it leaves out what makes it *train*: a latent that is normalised, a learning rate that is
 # equalised (and a hundred times smaller in the mapping), noise for each pixel, a learned constant, blur at each change of size, the minibatch's standard deviation, mixed styles, a running mean of $w$, fading in, an average of the weights, and a constraint. Here they are, one by one.
 #
 # ## The ingredients
@@ -234,7 +235,7 @@ for inputs in (16, 256, 4096):
 #
 # $$\mathrm{AdaIN}(x_i,y)=y_{s,i}\,\frac{x_i-\mu(x_i)}{\sigma(x_i)}+y_{b,i},\qquad (y_s,y_b)=\text{affine}(w).$$
 #
-# The scale $y_s$ starts at 1: in the code the affine map gives $y_s-1$. Since every layer *takes away* the statistics before it sets new ones, no style reaches beyond the next one. That is what makes styles local, and mixing possible.
+# The scale $y_s$ starts around 1: in the code the affine map gives $y_s-1$. Since every layer *takes away* the statistics before it sets new ones, no style reaches beyond the next one. That is what makes styles local, and mixing possible.
 #
 # ### Check: it sets means and deviations, and forgets what was there
 
@@ -324,6 +325,8 @@ print(f"channels {x.shape[1]} to {more.shape[1]}; by hand {torch.stack(deviation
 print(f"four equal images: {minibatch_deviation(x[:1].repeat(4, 1, 1, 1))[:, -1].max():.4f}")
 
 # %% [markdown]
+# (The code adds $10^{-8}$ under the root, so that its gradient stays finite: hence 0.0001 and not 0.)
+#
 # Such a number mixes the images of a batch, as BatchNorm does. R1 asks for the gradient of *each image's* score, and so it is not quite that any more; Karras and others live with it. In a training on several processes the group never leaves its process.
 #
 # ### 7. Progressive growing
@@ -369,7 +372,7 @@ print(f"{tuple(drawn[1.0].shape)} and {tuple(drawn[1.0001].shape)}; the first, e
 # * **Mixing regularisation** (2019, sec. 3.1). While it trains, nine pictures in ten get a second latent, whose $w$ takes over from a random layer on. So no layer may count on its neighbours having the same $w$, and styles stay local.
 # * **The mean of $w$** is followed by a running average, since it cannot be written down. It is needed for truncation, below.
 # * **An average of the generator's weights** draws the pictures, as in the chapters before (`Ema`): the game moves around, its mean stands stiller.
-# * **R1, lazily.** The constraint of chapter 03, $\tfrac\gamma2\,\mathbb E\|\nabla D(x)\|^2$ at real pictures, costs a second backward pass. It changes slowly, so every eighth step is enough, eight times as strong (Karras 2020, app. B).
+# * **R1, lazily.** The constraint of chapter 01, $\tfrac\gamma2\,\mathbb E\|\nabla D(x)\|^2$ at real pictures, costs a second backward pass. It changes slowly, so every eighth step is enough, eight times as strong (Karras 2020, app. B).
 
 # %%
 source(StyleGenerator.mixed)
@@ -392,20 +395,20 @@ print(f"paid at steps {paid}, each time as part of the loss times {constraint.ev
 # %% [markdown]
 # ## Training, live
 #
-# A small pair from nothing, from 4 by 4 to 16 by 16. A third of the time is spent at (or on the way to) each size. Everything above is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
+# A small pair from nothing, from 4 by 4 to 16 by 16. A sixth of the steps is spent at 4 by 4, a third on the way to 8 by 8 and there, the other half on the way to 16 by 16 and there. Everything above is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
 
 # %%
 source(GrowingTask.training_step)
 
 # %%
-def train(steps, widths=(64, 48, 32), prepare=lambda network: None, look=()):
+def train(steps, widths=(64, 48, 32), prepare=lambda network: None, rate=1e-2, look=()):
     """A pair that grows with the steps: the generator's average, and the scalars of each step; draws at the steps in `look`."""
     torch.manual_seed(0)
     pair = StyleGenerator(widths=widths), StyleDiscriminator(widths=widths)
     for network in pair:
         prepare(network)
     sixth = max(1, steps // (2 * len(widths)))
-    growths, options = grow_by(sixth, sixth, len(widths)), {"rates": (1e-2, 1e-2), "betas": (0.0, 0.99)}
+    growths, options = grow_by(sixth, sixth, len(widths)), {"rates": (rate, rate), "betas": (0.0, 0.99)}
     game = GrowingTask(*pair, growths, constraint=R1(0.3, every=8), **options)
     ema, history, strips = Ema(pair[0], 0.99), [], {}
     batches = ShapeBatches(32, pixels=4 * 2 ** (len(widths) - 1))
@@ -423,7 +426,7 @@ steps = runtime.pick(ci=12, laptop=1200, gpu=6000)
 _, history = train(steps, look=[steps * part // 12 for part in (2, 3, 4, 5, 6, 7, 8, 10, 12)])
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2))
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
 smooth = {name: torch.tensor([s[name] for s in history]).unfold(0, min(30, steps), 1).mean(1)
           for name in ("discriminator", "generator", "real", "fake")}  # fmt: skip
 for axes, names, label in ((left, ("discriminator", "generator"), "loss"), (right, ("real", "fake"), "mean score")):
@@ -434,8 +437,8 @@ for axes, names, label in ((left, ("discriminator", "generator"), "loss"), (righ
 plt.show()
 
 # %% [markdown]
-# The dotted lines are where a new size begins to fade in. In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
-# take on colours that were gone before, and some hundred steps later they are gone again, and the spots are smaller, cleaner, and of one hue. What was agreed on at one size survives: compare the place of a spot before and after.
+# The dotted lines are where a new size begins to fade in. Neither loss comes down for good, and the scores of real and drawn stay within reach of each other: the players keep up (chapter 01). In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
+# take on colours that were gone before, and some hundred steps later they are gone again, and the spots are smaller, cleaner, and of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, since the layer that turns channels into colours is a new one at each size.
 # It was a short training, and the spots are not yet squares and crosses; the network that ships had many more steps, and one more size.
 #
 # ## Z against W, measured
@@ -463,13 +466,15 @@ for name, column, found in zip(NAMES, (1, 2, 4, 5), factors_of(draw(truth)).T):
     print(f"{name:4}: correlation of measured and true, on real shapes: {r:.3f}")
 
 # %% [markdown]
-# Three questions about a space (Karras 2019, sec. 4), each asked of Z and of W.
+# (Size agrees less well than the others: the share of the picture that is covered depends on the kind of shape, too.)
+#
+# Three questions about a space, each asked of Z and of W: two from the paper (Karras 2019, sec. 4), and our own from above.
 #
 # **How long is the way?** Walk from one random point to another and add up how much the picture changes. For points of Z along the great circle (`slerp`: a straight line would pass near the origin, where no latent is), for points of W along the straight line. With a small $\epsilon$ and a random $t$,
 #
 # $$\ell=\mathbb E\ \frac1{\epsilon^2}\,\big\|G(\text{point at }t+\epsilon)-G(\text{point at }t)\big\|^2.$$
 #
-# A space that is bent makes detours: things appear on the way that neither end has.
+# (The paper compares the two pictures by the features of a network. Here it is their pixels, so these lengths compare with each other alone.) A space that is bent makes detours: things appear on the way that neither end has.
 #
 # ### Check: the length of a way that is known
 #
@@ -505,9 +510,9 @@ for name, points, interpolate in (("Z", z, slerp), ("W", w, torch.lerp)):
 
 # %% [markdown]
 # Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each, and by far. A factor that in Z is all bends is nearly a straight direction in W, and no part of the training asked for it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
-# well ordered to do well. And the four numbers of a line need not agree: place is something that a convolution can hardly *not* read linearly, while hue is a circle of colours laid out on a line.
+# well ordered to do well. And the four numbers of a line need not agree; hue, for one, is a circle of colours laid out on a line.
 #
-# The ways themselves, for one pair of latents, in eleven steps. The ends of both rows are the same.
+# The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has?
 
 # %%
 with torch.no_grad():
@@ -519,7 +524,7 @@ rows(ways, columns=11)
 # %% [markdown]
 # ## Style mixing: what each layer carries
 #
-# Along the top, six sources A; at the left, sources B. Each picture has its styles from A, *but* for those of the layers named at the left, which are B's (after fig. 3 of Karras 2019). Nothing is painted over: the same generator draws all of them.
+# Along the top, eight sources A; at the left, six sources B, one for each row. Each picture has its styles from A, *but* for those of the layers named at the left, which are B's (after fig. 3 of Karras 2019). Nothing is painted over: the same generator draws all of them.
 
 # %%
 few = model.latents(14, seed=7)
@@ -553,7 +558,8 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
     print(f"{name:4}: carried most by layer {line.argmax()}, {4 * 2 ** (int(line.argmax()) // 2)} pixels a side")
 
 # %% [markdown]
-# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels, and hue by the last of all. (Size, as measured, is the covered area, which depends on the kind of shape and on its outline too; so it climbs late, and in parts.) Nobody put that in: coarse layers *cannot*
+# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels, and hue by the last of all. Size does not fit: one would look for it early, and it climbs last. Here the layers from 16 by 16 on decide how far a spot reaches from its middle; look at the two lowest rows of the table above, where every picture has about the size of its B.
+# (What the middle layers do, to the outline, none of our four numbers measures.) Nobody put that in: coarse layers *cannot*
 # draw detail, and every later one can repaint what is there.
 #
 # ### The slider
@@ -567,7 +573,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip:
+# The same knob as a strip. Watch the ground, too: at crossover 7 it is stained in some pictures. There the last layer gets a style that does not go with what the layers before it have drawn.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -594,7 +600,8 @@ rows({f"ψ = {psi:g}": view.images(psi) for psi in (-1.0, 0.0, 0.5, 0.7, 1.0, 1.
 #
 # ### The price
 #
-# **Diversity**: the standard deviation of each measured factor, relative to that of real shapes, averaged over the four. **Distance**: the squared difference per pixel to the *nearest* of many real shapes; it is small for a picture that might be one of them. Fresh real shapes say what is as good as it gets.
+# **Diversity**: the standard deviation of each measured factor, relative to that of real shapes, averaged over the four. **Distance**: the squared difference per pixel to the *nearest* of many real shapes; it is large for a picture that is far from all of them. Fresh real shapes are the yardstick. But mind what this distance likes: a shape that is small, blurred and near the middle is close to many real ones, so it may get *below* the yardstick
+# without being a better shape. Read it as "how typical", and as a sign of bad drawing only where it lies above the dotted line.
 
 # %%
 count, bank = runtime.pick(ci=(40, 300), laptop=(300, 10_000), gpu=(2000, 50_000))
@@ -613,7 +620,7 @@ with torch.no_grad():
     scores = [judged(model.draw(model.styles(latents, psi))) for psi in psis]
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.3))
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.3), layout="constrained")
 for values, axes, name, best in zip(zip(*scores), (left, right), ("diversity", "distance to the nearest real shape"), standard):
     curves(psis, {"": values}, "ψ", name, "dotted: real shapes", axes, marker="o")
     axes.axhline(best, color="black", ls=":")
@@ -624,8 +631,8 @@ for psi, (diversity, distance) in zip(psis, scores):
 print(f"real shapes: diversity {standard[0]:.2f}, distance {standard[1]:.4f}")
 
 # %% [markdown]
-# On the left a V: diversity goes with $|\psi|$. On the right, find the lowest point, and see on which side of 1 it lies and how the curve climbs beyond 1, where $w$ is further out than any that the network has seen. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one buys quality with variety.
-# (At $\psi=0$ the distance is that of a *single* picture, the mean one, so it says whether that happens to be a good shape.)
+# On the left a V: diversity goes with $|\psi|$. On the right the curve falls towards the mean picture from either side, and climbs beyond 1, where $w$ is further out than those of the training. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one buys the typical with variety.
+# (At $\psi=0$ the distance is that of a *single* picture, the mean one. It lies below that of real shapes: the trap named above, since the mean picture is no better a shape than the rest.)
 #
 # ### The slider
 #
@@ -659,7 +666,7 @@ rows({name: model.draw(w, seed=2) for name, w in tries.items()})
 #
 # ### Common mistake 2: the mean is forgotten
 #
-# $w'=\psi w$, towards zero instead of towards $\bar w$. In Z the two are one. In W zero is no special place: no latent is mapped there, and the network has never seen it.
+# $w'=\psi w$, towards zero instead of towards $\bar w$. In Z the two are one. In W zero is no special place. Real shapes lie evenly about the middle of the picture, place (0, 0); where do these?
 
 # %%
 with torch.no_grad():
@@ -669,17 +676,18 @@ print(f"mean distance of a w from the mean {away:.2f}, from zero {w.norm(dim=1).
 starts = {"right": model.w_average, "wrong": torch.zeros_like(model.w_average)}
 ways = {f"{name}, ψ = {psi:g}": start + psi * (w - start) for psi in (0.5, 0.0) for name, start in starts.items()}
 for name, points in ways.items():
-    diversity, distance = judged(model.draw(points))
-    print(f"{name:14}: diversity {diversity:.2f}, distance {distance:.4f}")
+    drawn = model.draw(points)
+    (diversity, distance), (x, y) = judged(drawn), factors_of(drawn).mean(0)[2:]
+    print(f"{name:14}: diversity {diversity:.2f}, distance {distance:.4f}, mean place ({x:+.2f}, {y:+.2f})")
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one. It is a mistake that one can live with for long, since nothing looks broken; but the further $\psi$ is from 1, the further these pictures are from what the network knows: compare the distances.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: compare the mean places, and the hues. It is a mistake that one can live with for long, since nothing looks broken and the distances hardly complain; but the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #
-# The layers of every library start with weights of about the right size, and so "equalised" looks like the same thing said twice. The functions *are* the same at step 0: below, each layer's factor is multiplied into its weights, once, and then left alone. What differs is how fast each layer moves. Both networks are trained up to 8 by 8 pixels, from the same weights, on the same
-# pictures.
+# The layers of every library start with weights of about the right size, and so "equalised" looks like the same thing said twice. The functions *are* the same at step 0: below, each layer's factor is multiplied into its weights, once, and then left alone. What differs is how fast each layer moves. All are trained up to 8 by 8 pixels, from the same weights, on the same
+# pictures, for as many steps; the plain one with the same learning rate, and, to be fair to it, with a tenth and with a hundredth of it.
 
 # %%
 @torch.no_grad()
@@ -695,21 +703,24 @@ def plain(network):
 # %%
 eights = torch.cat([shrink(draw(sample_factors(1000, 22, part)), 1.0) for part in range(5)])  # real shapes as 8 by 8 pixels
 steps, strips = runtime.pick(ci=8, laptop=400, gpu=2000), {"real": eights[:10]}
-for name, prepare in (("equalised", lambda network: None), ("plain", plain)):
-    trained, course = train(steps, widths=(64, 48), prepare=prepare)
+tries = {"equalised": (lambda network: None, 1e-2), "plain": (plain, 1e-2),
+         "plain, rate / 10": (plain, 1e-3), "plain, rate / 100": (plain, 1e-4)}
+for name, (prepare, rate) in tries.items():
+    trained, course = train(steps, widths=(64, 48), prepare=prepare, rate=rate)
     strips[name] = trained.sample(300, seed=1).cpu()
     distance = torch.cdist(strips[name].flatten(1), eights.flatten(1)).min(1).values.square().mean() / eights[0].numel()
     gap = sum(scalars["real"] - scalars["fake"] for scalars in course[-50:]) / len(course[-50:])
-    print(f"{name:9}: distance to the nearest real shape {distance:.4f}; scores of real and drawn are {gap:.2f} apart")
-rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items()}, zoom=1)
+    print(f"{name:17}: distance to the nearest real shape {distance:.4f}; scores of real and drawn are {gap:.2f} apart")
+rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items()}, zoom=1, label_width=130)
 
 # %% [markdown]
-# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. Both players move by leaps where the fan-in is large.
-# With plain weights one would have to look for a rate so small that the most sensitive layer stands it (the mapping, a chain of eight, is the first to break), and all others would crawl.
+# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one at the same rate has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. Both players move by leaps where the fan-in is large.
+# With smaller rates the plain network does not run away, but after as many steps it is behind: compare the distances. Its one rate has to be so small that the most sensitive layer stands it, and then the others crawl.
+# (Each is one training, and a short one; with more steps the slow ones may catch up.)
 #
 # ## What came after
 #
-# Karras and others (2020) found that AdaIN itself leaves marks, droplets that the generator makes to get a signal past the normalisation, and replaced it by scaling the *weights* of each convolution; progressive growing went too, since it makes details stick to places. In its place came skip connections, and a regulariser that is the path length of this chapter.
+# Karras and others (2020) found that AdaIN itself leaves marks, droplets that the generator makes to get a signal past the normalisation, and replaced it by scaling the *weights* of each convolution; progressive growing went too, since it makes details stick to places. In its place came skip connections, and a regulariser that is kin to the path length of this chapter.
 # Mapping, styles, noise, truncation and lazy R1 stayed.
 #
 # ## Exercises
@@ -770,7 +781,7 @@ check(deviation, group, truth=lambda x: minibatch_deviation(x)[0, -1, 0, 0])
 # * $z$ has to be normal; $w=f(z)$ may be distributed as the factors are. Path length, separability and $R^2$ say how far a network made use of that; measure before you repeat it.
 # * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel. AdaIN forgets what was there, so styles are local, and layers can take theirs from different pictures.
 # * What makes it train stands between the lines: one length of $z$, an equalised rate (a hundredth of it in the mapping), noise, blur, the minibatch's deviation, fading in, mixing, two running averages, R1.
-# * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. It buys quality with variety.
+# * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. It buys the typical with variety.
 #
 # ## References
 #

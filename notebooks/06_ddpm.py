@@ -45,7 +45,7 @@ use_style()
 # ## The picture first
 #
 # The network below ships with this project. It was trained on Fashion-MNIST, 28×28 grey pictures of ten kinds of clothes. It never saw the
-# pictures you see here: what went in is noise, and a word for what it should become, one kind in each column.
+# pictures you see here: what went in is noise, and a label for what it should become, one kind in each column.
 
 # %%
 model, card = zoo.load("ddpm-fashion"), zoo.card("ddpm-fashion")
@@ -53,8 +53,9 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 grid(model.sample(50, seed=1), columns=10)
 
 # %% [markdown]
-# And this is how they came to be. Time runs from left to right, from pure noise to a picture. Nothing is added from outside along the
-# way but more noise.
+# And this is how such pictures come to be, here by this chapter's own rule. From left to right, from pure noise to a picture. Nothing
+# comes in from outside along the way but the label and more noise. (The grid above was drawn by a faster rule, of chapter 07, which
+# `sample` follows unless it is told another.)
 
 # %%
 from v101_utils.diffusion import ancestral, trajectory
@@ -75,7 +76,7 @@ grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen
 #
 # The obvious way to destroy a picture is to add a little noise, again and again: $x_i = x_{i-1} + \sqrt{\beta_i}\,\varepsilon$. It works, but
 # the numbers grow without end: a network would see inputs of any size. So **shrink the picture a little each time you add noise**,
-# by just enough to keep the variance at one (Ho et al. 2020):
+# by just enough to keep the variance at one (Sohl-Dickstein et al. 2015; Ho et al. 2020):
 #
 # $$x_i = \sqrt{1-\beta_i}\;x_{i-1} + \sqrt{\beta_i}\;\varepsilon_i, \qquad \varepsilon_i\sim\mathcal N(0, I).$$
 #
@@ -84,7 +85,7 @@ grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen
 #
 # ### All steps in one jump
 #
-# A sum of normal numbers is normal. So a thousand steps are one: with $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$,
+# A sum of independent normal numbers is normal. So a thousand steps are one: with $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$,
 #
 # $$x_i = \sqrt{\bar\alpha_i}\;x_0 + \sqrt{1-\bar\alpha_i}\;\varepsilon .$$
 #
@@ -114,7 +115,8 @@ for i, beta in enumerate(betas, 1):
 # ### How fast? The schedule
 #
 # How $\bar\alpha$ falls is a choice. The original one lets β grow **linearly**; Nichol and Dhariwal (2021) found that this destroys small pictures too
-# soon, and made $\bar\alpha$ follow a squared **cosine**. Look at the two strips: with the linear schedule the right half is all the same.
+# soon, and made $\bar\alpha$ follow a squared **cosine**. Look at the two strips, of the same noise:
+# with the linear schedule the right half is all the same; with the cosine something of the boot is left for longer.
 
 # %%
 from v101_utils.diffusion import add_noise
@@ -182,11 +184,11 @@ print(f"Bayes: mean {exact:.4f}, std {(weights * (grid_x - exact) ** 2).sum().sq
 #
 # Because the best guess of the picture is an *average*. A network trained on squared error learns $\mathbb E[x_0\mid x_t]$, the mean of all pictures that could hide
 # behind this noise. When the noise is weak there is hardly any doubt; when it is total the best guess is the average of the whole data set. Compare the first two columns:
-# the average of the training set, and what the network guesses behind pure noise.
+# the average of the training set, and what the network guesses behind pure noise. (It is not told the kind here.)
 
 # %%
 levels = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2)
-subjects = torch.cat([test.images[test.labels == c][1:2] for c in (0, 7, 8)])
+subjects = torch.stack([test.images[test.labels == c][i] for c, i in ((0, 2), (7, 1), (8, 1))])
 eps = torch.randn(1, 1, 28, 28, generator=runtime.generator(6)).expand(3, -1, -1, -1)
 average = train.images.mean(0, keepdim=True).cpu()
 with torch.no_grad():
@@ -206,8 +208,10 @@ for i, name in enumerate(("T-shirt", "sneaker", "bag")):
 #
 # ## What to learn: from a bound to a squared error
 #
-# DDPM is trained, like the VAE of chapter 11, on a bound of $-\log p(x)$. It has one term for each step: how far the learned step, $p(x_s\mid x_t)$, is from the one that knows $x_0$. (The last step, to $s=0$, has no variance and is treated apart.) Both
-# are normal with the same variance, so each term is a squared distance of two means, and both means are linear in $x_0$. So each term is
+# DDPM is trained, like the VAE of chapter 11, on a bound of $-\log p(x)$. It has one term for each step: how far the learned step,
+# $p(x_s\mid x_t)$, is from the one that knows $x_0$, measured by the Kullback-Leibler divergence (KL). (The last step, to $s=0$, has no
+# variance and is treated apart.) Both are normal with the same variance, so each term is a squared distance of two means, and both means
+# are linear in $x_0$. So each term is
 #
 # $$L_t = \mathrm{KL}\big(q(x_s\mid x_t,x_0)\,\|\,p(x_s\mid x_t)\big) = w_t\,\lVert x_0-\hat x_0\rVert^2 = w_t\,\frac{\sigma_t^2}{\alpha_t^2}\,\lVert\varepsilon-\hat\varepsilon\rVert^2,
 # \qquad w_t=\tfrac12\left(\frac{\alpha_s^2}{\sigma_s^2}-\frac{\alpha_t^2}{\sigma_t^2}\right).$$
@@ -263,7 +267,8 @@ for t in (0.9, 0.5, 0.1):
 # ## The code that matters
 #
 # One training step: draw a time and a noise for each picture, jump there, ask the network, take the squared error. (The times are *stratified*, one in each of
-# $B$ equal parts of $[0, 1]$, so that every batch sees all noise levels and the loss jumps about less.)
+# $B$ equal parts of $[0, 1]$, so that every batch sees all noise levels and the loss jumps about less. `drop_labels` is chapter 08's, and
+# does nothing where there are no labels; `minimise` is the loop's: gradients, and one step of the optimiser.)
 
 # %%
 from v101_utils.diffusion import Denoiser, DiffusionTask
@@ -275,7 +280,10 @@ source(DiffusionTask.training_step)
 # ### The network
 #
 # A picture goes in, a picture of the same size comes out: a **U-Net**. On the way down it halves the resolution, so that each position sees more
-# of the picture; on the way up it doubles it again and looks, at each resolution, at what it had seen there on the way down (the *skips*).
+# of the picture; on the way up it doubles it again and looks, at each resolution, at what it had seen there on the way down (the
+# *skips*). `condition` is
+# the time, and the label if there is one; `words` stays empty until chapter 09. Below the code, the shapes along the way: that they begin
+# at 14×14, not at 28×28, is explained under "Where the time goes".
 
 # %%
 source(UNet.forward)
@@ -295,20 +303,22 @@ with torch.no_grad():
 source(ResidualBlock.forward)
 
 # %% [markdown]
-# At the lowest resolution each of the 49 positions may look at every other: **self-attention**, in heads.
+# At the lowest resolution each of the 49 positions may look at every other: **self-attention**. It is split into heads, each of which
+# compares the positions by its own share of the channels.
 
 # %%
 source(SelfAttention.forward)
 
 # %% [markdown]
-# And the time, a single number, becomes a vector of sines and cosines of many frequencies, so that a linear layer can tell near times as well as far ones apart.
+# And the time, a single number, becomes a vector of sines and cosines of many frequencies, so that a linear layer can tell near times as
+# well as far ones apart. (Why $t$ is multiplied by 1000: common mistake 4.)
 
 # %%
 with torch.no_grad():
     vectors = sinusoidal_embedding(1000 * torch.linspace(0, 1, 300), 64)
 figure, axes = plt.subplots(figsize=(7, 2.4))
 axes.imshow(vectors.T, aspect="auto", extent=(0, 1, 64, 0), cmap="coolwarm")
-axes.set(xlabel="t", ylabel="component", title="the time as a vector")
+axes.set(xlabel="t", ylabel="component", title="the time as a vector: cosines above, sines below (red 1, grey 0, blue −1)")
 axes.grid(False)
 plt.show()
 
@@ -332,7 +342,8 @@ for fold in (1, 2):  # attention as plain matrix products: not every version of 
 # ## Training, live
 #
 # Now a smaller network, from nothing, without any labels, on the 18,000 pictures that come with the package. Along with it goes an **exponential moving average** (EMA) of its weights: a copy that
-# trails behind the network and never trains. Each time, the same ten noises are turned into pictures by the network itself (above) and by the average (below).
+# trails behind the network and never trains. Each time, the same noises are turned into pictures, in 20 steps of the
+# faster rule, by the network itself (above) and by the average (below).
 
 # %%
 from v101_utils.training import Ema, fit, warmup_cosine
@@ -365,7 +376,9 @@ plt.show()
 # %% [markdown]
 # The loss falls fast and then hardly at all, while the pictures go on getting better: **the loss of a diffusion model is a poor judge of its pictures**. Most
 # of it is doubt that no network can remove. And which draws better, the network or its average? Let us put numbers to that, by the Fréchet
-# distance between the features of real and drawn pictures, as in chapter 11 (on a classifier of this data; lower is better; not comparable with the FID of papers).
+# distance: a classifier of this data turns real and drawn pictures into feature vectors, a normal distribution is fitted to each of the
+# two sets, and the distance is how far the two distributions are apart, in their means and in their covariances. (Lower is better; it
+# falls with the number of pictures, so compare only like numbers; and it is not comparable with the FID of papers.)
 
 # %%
 frechet = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=18_000, gpu=18_000))
@@ -391,11 +404,13 @@ for name, x in pair.items():
 rows({name: x[:24] for name, x in pair.items()}, columns=12)
 
 # %% [markdown]
-# The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises.
+# The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises: the
+# comparison is of both at once. And it is of one short training each: a hint, no proof.
 #
 # ### What each noise level teaches
 #
-# Back to the large network, and test pictures. For each $t$: the squared error of its guess of the picture, of the noise, and of $v$. All three are the same guess.
+# Back to the large network, now told the right label, and test pictures. For each $t$: the squared error of its guess of the picture, of
+# the noise, and of $v$. All three are the same guess.
 
 # %%
 few = runtime.pick(ci=20, laptop=400, gpu=1000)
@@ -413,12 +428,14 @@ curves(times, {{"x0": "the picture", "eps": "the noise", "v": "v"}[k]: e for k, 
 plt.show()
 
 # %% [markdown]
-# Predicting the noise is easy where there is much of it, and predicting the picture where there is little; $v$ is never trivial. The middle decides what the picture *is*; the left
-# end is for the last grains.
+# Predicting the noise is easy where there is much of it, and predicting the picture where there is little; $v$ is never trivial. From the
+# right to the left, the kind is decided first and then the details; the left end is for the last grains.
 #
 # ## The slider
 #
-# One picture of each of eight kinds. Drag **t**: how much noise, what the network guesses behind it, and how wrong it is. Find where the *kind* is still certain but the print is gone.
+# One picture of each of eight kinds. Drag **t**: how much noise, what the network guesses behind it (it is not told the kind), and how
+# wrong it is, in pixels from 0 to 1: a quarter of the squared error of pixels from −1 to 1. Find where the *kind* is still certain but
+# the print is gone.
 
 # %%
 from v101_utils.widgets import NoiseView, noise_slider
@@ -478,8 +495,9 @@ rows(examples, columns=12)
 #
 # ### Common mistake 1: β of one small step for a long stride
 #
-# The network was trained for $t\in[0,1]$, and we walk in 20 strides. Take the β of *one of a thousand* steps from the table, as code written for a thousand steps does, and each stride removes fifty times
-# too little noise. Use the stride's own $\beta = 1-\alpha_t^2/\alpha_s^2$.
+# The network was trained for $t\in[0,1]$, and we walk in 20 strides. Take the β of *one of a thousand* steps from the table, as code
+# written for a thousand steps does, and each stride removes about fifty times too little noise: at the end hardly any of it is gone. Use
+# the stride's own $\beta = 1-\alpha_t^2/\alpha_s^2$.
 #
 # ### Common mistake 2: noise at the last step
 #
@@ -500,7 +518,7 @@ def noise_at_the_end(denoise, state, s, noise):
 rules = {"right": ancestral(), "β of one of a\nthousand steps": beta_from_the_table, "noise at the\nlast step": noise_at_the_end}
 drawn = {name: model.sample(10, sampler=rule, steps=20) for name, rule in rules.items()}
 for name, x in drawn.items():
-    print(f"{name.replace(chr(10), ' '):30} spread of the upper corners, which should be plain black: {to_unit(x[:, :, :3, :3]).std():.3f}")
+    print(f"{name.replace(chr(10), ' '):30} spread of the upper left corner, which should be black: {to_unit(x[:, :, :3, :3]).std():.3f}")
 rows(drawn, label_width=140, zoom=2.5)
 
 # %% [markdown]

@@ -56,8 +56,10 @@ model = zoo.load("ddpm-fashion", device=here)
 rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0, 8.0)})
 
 # %% [markdown]
-# At $s=0$ the label is ignored: any picture may come out. At $s=1$ it is mostly obeyed, not always: look at the bag. Above 1 it is *exaggerated*: follow the columns of the T-shirt, the
-# dress and the bag downwards, and ask of each detail whether it was there at $s=1$. This one knob is in nearly every text-to-image program, and it usually stands far above 1. Let us see what it does, exactly.
+# At $s=0$ the label is ignored: any picture may come out. At $s=1$ it is mostly obeyed, not always: look at the T-shirt and the bag.
+# Above 1 it is *exaggerated*: follow the columns of the T-shirt, the dress and the bag downwards, and ask of each detail whether it was
+# there at $s=1$. This one knob is in nearly every text-to-image program, and it usually stands far above 1. Let us see what it does,
+# exactly.
 #
 # ## The idea
 #
@@ -104,8 +106,9 @@ for a, b in zip(by_autograd.tolist(), difference.tolist()):
 #
 # $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
 #
-# $s=0$: no label. $s=1$: the conditional denoiser, no guidance. $s>1$: a step *beyond* it, away from the denoiser without label. For a given $x_t$ the guesses of the picture and of $v$ are linear in that of the noise, so
-# the same formula holds for all three.
+# $s=0$: no label. $s=1$: the conditional denoiser, no guidance. $s>1$: a step *beyond* it, away from the denoiser without label. For a
+# given $x_t$ the guesses of the picture and of $v$ are each a factor times that of the noise plus a
+# shift, and the weights $1-s$ and $s$ add up to 1, so the same formula holds for all three.
 #
 # **Two conventions.** The paper writes the same thing as $(1+w)\,\hat\varepsilon_y-w\,\hat\varepsilon_\varnothing$, so $s=1+w$. In one, "no guidance" is 1; in the other it is 0. Papers and programs use both, and
 # both are called "guidance scale": always ask which. This project uses $s$.
@@ -230,7 +233,8 @@ print(f"never guided, s = 1:        mean {draw_right(1.0).mean():.2f}")
 #
 # ## The code that matters
 #
-# **Training.** One network has to know both, so while it trains, some labels are replaced by one more label, the *null label*, which means "any". That is all: one line in the training step of chapter 06.
+# **Training.** One network has to know both, so while it trains, some labels are replaced by one more label, the *null label*, which
+# means "any". That is all: one line in the training step of chapter 06. (The last lines are for the prompts of chapter 09.)
 
 # %%
 from v101_utils.diffusion import Denoiser, DiffusionTask, drop_labels
@@ -328,7 +332,9 @@ curves(times, {name: [e[name] for e in by_time] for name in ways}, "t", "squared
 plt.show()
 
 # %% [markdown]
-# On the left the picture itself shows what it is, and the label has nothing to add. The gap opens where the kind is no longer to be seen. The distance between "no label" and "right label" is what guidance turns up.
+# On the left the picture itself shows what it is, and the label has nothing to add. The gap opens where the kind is no longer to be seen.
+# For best guesses, the gap between "no label" and "right label" is exactly the mean squared difference of the two guesses: and that
+# difference is what guidance turns up.
 #
 # ## The slider
 #
@@ -383,7 +389,8 @@ def measure(images):  # (count, 1, 28, 28), label i % 10 -> Fréchet distance, f
 # %%
 by_class = [test.images[test.labels == c][: count // 10] for c in range(10)]
 real = measure(torch.stack(by_class, 1).flatten(0, 1))
-print(f"{count} real test pictures: Fréchet distance {real[0]:.1f}, labels right {real[1]:.3f}, diversity {real[2]:.3f}")
+print(f"{count} real test pictures: Fréchet distance {real[0]:.1f}, labels right {real[1]:.3f}, "
+      f"diversity {real[2]:.3f}, from here on called 1")
 
 # %%
 scales = runtime.pick(ci=[1.0, 3.0], laptop=[1.0, 1.5, 2.0, 3.0, 5.0, 8.0], gpu=[1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0])
@@ -405,7 +412,7 @@ for name, measured in table.items():
         right.annotate("" if s == 5 else f"{s:g}", place, textcoords="offset points", xytext=(5, 4), fontsize=8)
 left.axhline(real[0], color="black", ls=":")
 right.plot(1, real[1], "k*", ms=10, label="real pictures")
-left.set(xlabel="guidance scale", ylabel="Fréchet distance", title="dotted: real pictures", ylim=(0, None))
+left.set(xlabel="guidance scale", ylabel="Fréchet distance", title="dotted: real pictures; colours as on the right", ylim=(0, None))
 right.set(xlabel="diversity (real pictures: 1)", ylabel="share of labels right", title="each point is a scale")
 right.legend(loc="lower left", fontsize=8)
 plt.show()
@@ -416,11 +423,12 @@ plt.show()
 # kind of clothes differ from each other, too.)
 #
 # On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. **The best scale is a property of the network, not of the method**, and
-# of these two the better one needs less by this judge: none at all. People who look at one picture at a time choose higher scales than any distance between *sets* would, because one picture shows no lack of variety.
+# of these two the better one needs less by this judge: of the scales tried, none at all. People who look at one picture at a time choose
+# higher scales than any distance between *sets* would, because one picture shows no lack of variety.
 #
 # ### The guidance interval, on clothes
 #
-# Scale 4, in a part of the times only: while there is much noise, $t>0.7$, or from there on.
+# Scale 4, in a part of the times only: while there is much noise, $t\ge 0.7$, or from there on.
 
 # %%
 labels = wanted.to(here)
@@ -434,7 +442,7 @@ def draw(scale, interval=(0.0, 1.0)):
 
 
 # %%
-tries = {"s = 1": (1.0,), "s = 4": (4.0,), "s = 4, t > 0.7": (4.0, (0.7, 1.0)), "s = 4, t < 0.7": (4.0, (0.0, 0.7))}
+tries = {"s = 1": (1.0,), "s = 4": (4.0,), "s = 4, t ≥ 0.7": (4.0, (0.7, 1.0)), "s = 4, t < 0.7": (4.0, (0.0, 0.69))}
 drawn = {name: draw(*chosen) for name, chosen in tries.items()}
 for name, images in drawn.items():
     distance, fidelity, diversity = measure(images)
@@ -447,7 +455,8 @@ rows({name: images[:20] for name, images in drawn.items()}, columns=10, label_wi
 #
 # ## What a high scale does to a picture
 #
-# Guidance extrapolates. Beyond the conditional guess there may be pixels whiter than white. Below, sampling without any clipping: the spread of pixel values should be about that of real pictures.
+# Guidance extrapolates. Beyond the conditional guess there may be pixels whiter than white. Below, sampling without any clipping ("free")
+# and with it: the spread of pixel values should be about that of real pictures.
 
 # %%
 start = torch.randn(10, 1, 28, 28, generator=runtime.generator(3)).to(here)

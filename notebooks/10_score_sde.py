@@ -42,7 +42,7 @@ from v101_utils.diffusion import (
 from v101_utils.metrics import energy_distance, two_sample_test
 from v101_utils.training import Ema, fit, warmup_cosine
 from v101_utils.view import curves, rows, source, use_style
-from v101_utils.view.plane import arrows, lattice, points, surface
+from v101_utils.view.plane import arrows, lattice, points
 from v101_utils.widgets import CorrectorView, FieldView, corrector_sliders, field_slider
 
 runtime.set_up(seed=0)
@@ -60,7 +60,7 @@ count = runtime.pick(ci=2, laptop=12, gpu=12)
 rows({name: model.sample(count, seed=2, sampler=sampler, steps=steps) for name, (sampler, steps) in ways.items()}, 12, label_width=140)
 
 # %% [markdown]
-# The first two rows use fresh noise on the way, so they end at other clothes; the third has none, and each noise has its one picture, as with DDIM. All three follow from a single object, the **score**.
+# The first two rows use fresh noise on the way, so they end at other clothes than the third; the third has none, and each noise has its one picture, as with DDIM. (The first two rows are alike in places: both draw their fresh noise from the same seed.) All three follow from a single object, the **score**.
 #
 # ## The idea: a field of arrows
 #
@@ -70,7 +70,7 @@ rows({name: model.sample(count, seed=2, sampler=sampler, steps=steps) for name, 
 #
 # The logarithm has a purpose. A density must add up to 1, and for pictures nobody can compute that sum. But $\nabla\log(p/Z)=\nabla\log p-\nabla\log Z$, and the last term is zero: **the score does not need the constant**.
 #
-# One thing is in the way. Far from the data the density is so flat that the score is unknown: no data ever come there to learn from. So noise is added, much at first, and then less and less (Song and Ermon 2019). A density blurred by much noise rises towards the data from everywhere. We write $p_t$ for that of $x_t=\alpha_tx_0+\sigma_t\varepsilon$.
+# One thing is in the way. Far from the data the density is so low that the score stays unknown: no data ever come there to learn from. So noise is added, much at first, and then less and less (Song and Ermon 2019). A density blurred by much noise rises towards the data from everywhere. We write $p_t$ for that of $x_t=\alpha_tx_0+\sigma_t\varepsilon$.
 
 # %%
 data = GaussianMixture([[-1.2, 0.6], [1.2, 0.6], [0.0, -1.2]], [0.15, 0.3, 0.2])
@@ -82,11 +82,11 @@ for axes, t in zip(panels, (1.0, 0.4, 0.2, 0.02)):
 plt.show()
 
 # %% [markdown]
-# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles that follow it. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. Here the data are a mixture of three normal clouds, so that everything is known exactly.
+# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles on their way from noise to data. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. Here the data are a mixture of three normal clouds, so that everything is known exactly.
 #
 # ### A denoiser knows the score
 #
-# Where does one get the score of pictures? We have it already. Tweedie's formula says that the best guess of the image behind $x_t$ is a step uphill,
+# Where does one get the score of pictures? We have it already. Tweedie's formula (Efron 2011) says that the best guess of the image behind $x_t$ is a step uphill,
 #
 # $$\mathbb E[x_0\mid x_t]=\frac{x_t+\sigma_t^2\,\nabla\log p_t(x_t)}{\alpha_t},\qquad\text{so}\qquad\nabla\log p_t(x_t)=-\frac{\mathbb E[\varepsilon\mid x_t]}{\sigma_t}.$$
 #
@@ -94,7 +94,7 @@ plt.show()
 #
 # ### Check: against autograd, and against a simulation
 #
-# Left, the gradient of the exact log density; right, minus the exact denoiser's noise over σ. Then Tweedie by brute force: among very many noisy points take those that fall near one place, and average the $x_0$ that they came from.
+# At two places: first the gradient of the exact log density, under it minus the exact denoiser's noise over σ. Then Tweedie by brute force: among very many noisy points take those that fall near the first place, and average the $x_0$ that they came from. It agrees up to the luck of the draws.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -130,7 +130,7 @@ field_slider(view)
 #
 # $$f=\frac{d\log\alpha}{dt},\qquad g^2=\frac{d\sigma^2}{dt}-2f\sigma^2.$$
 #
-# So a `Schedule` *is* such an equation; the package takes the two slopes by autograd. Three are in use.
+# So a `Schedule` *is* such an equation; the package takes the two slopes by autograd. Three are in use. In the first two, $\beta(t)$ is the β of chapter 06, for a unit of time instead of one step: the rate at which the image is replaced by noise. In VP $f=-\frac12\beta$ and $g^2=\beta$; here β grows linearly from 0.1 to 20.
 #
 # | | α | σ | |
 # |---|---|---|---|
@@ -147,7 +147,7 @@ for (above, below), schedule in zip(panels.T, (vp(), sub_vp(), ve(high=3.0))):
         f, g = schedule.drift(i / 400), schedule.diffusion(i / 400)
         x = x + f * x / 400 + g * 400**-0.5 * torch.randn(9, generator=draw, dtype=x.dtype)
     above.plot(torch.arange(400) / 400, torch.stack(path), lw=0.6, color="C0")
-    above.set(title=schedule.name)
+    above.set(title=schedule.name, ylabel="x")
     ts = torch.linspace(0, 1, 101, dtype=torch.float64)
     curves(ts, {"α": schedule.alpha(ts), "σ": schedule.sigma(ts)}, "t", "", axes=below)
 plt.show()
@@ -157,7 +157,7 @@ plt.show()
 #
 # ### Check: the equation ends at the formula
 #
-# A pixel of value 0.8, twenty thousand simulations of each equation up to $t=0.7$ in 500 steps.
+# A pixel of value 0.8, twenty thousand simulations of each equation up to $t=0.7$ in 500 steps. (The last digit is luck.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -183,6 +183,8 @@ source(Rescheduled.forward)
 
 # %% [markdown]
 # ### Check: another schedule's denoiser, in other units
+#
+# For the three clouds the denoiser of each schedule is known exactly. The cosine schedule's, moved, must equal it; then the same with the trained network.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -202,7 +204,7 @@ for schedule in (vp(), sub_vp(), ve()):
 rows(strips, columns=12)
 
 # %% [markdown]
-# The same starting noise (times σ at $t=1$), the same fresh noise on the way, three equations.
+# The same starting noise (times σ at $t=1$), the same fresh noise on the way, three equations. VP and sub-VP nearly agree. VE takes its strides at other noise levels, and ends at somewhat other pictures.
 #
 # ## The way back
 #
@@ -223,7 +225,7 @@ source(euler_maruyama)
 # %% [markdown]
 # ### Check: both ways have the density of the way up
 #
-# One normal cloud of standard deviation 0.5, from $t=1$ downwards by each equation. Its standard deviation at each time must be $\sqrt{(0.5\,\alpha)^2+\sigma^2}$.
+# One normal cloud of standard deviation 0.5, from $t=1$ downwards by each equation. Its standard deviation at each time must be $\sqrt{(0.5\,\alpha)^2+\sigma^2}$. (`heun` walks the equation without noise; its rule is explained further down.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -240,24 +242,26 @@ for i in (249, 374, 449, 499):
 # %% [markdown]
 # ### Check: DDPM and DDIM are these equations in small steps
 #
-# One stride from $t=0.5$, at fixed noise, ever shorter. Ancestral sampling against Euler-Maruyama, and DDIM against a straight stride along the probability flow. Halve the stride: if two rules agree in the limit, their difference must fall to a quarter.
+# One stride from $t=0.5$, its fresh noise left out, ever shorter. Ancestral sampling against Euler-Maruyama, and DDIM against a straight stride along the probability flow. Halve the stride: if two rules walk the same equation, their difference must fall to a quarter; otherwise it falls to a half only. The noise that was left out has a standard deviation of $\sqrt{1-\bar\alpha_t/\bar\alpha_s}$ in DDPM and of $g\sqrt h$ in Euler-Maruyama: their ratio must go to 1.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-x, z, before = torch.randn(2, 200, 2, generator=runtime.generator(8), dtype=torch.float64).unbind() + (None,)
+x, before = torch.randn(200, 2, generator=runtime.generator(8), dtype=torch.float64), None
 for h in (0.02, 0.01, 0.005):
     here = State(x, 0.5)
     flow = x - h * (vp().drift(0.5) * x - 0.5 * vp().diffusion(0.5) ** 2 * score(exact, x, 0.5))
-    gaps = [(ancestral("beta")(exact, here, 0.5 - h, lambda: 0 * z).x - euler_maruyama()(exact, here, 0.5 - h, lambda: 0 * z).x).abs().mean(),
-            (ddim(0.0)(exact, here, 0.5 - h, None).x - flow).abs().mean()]  # fmt: skip
+    ddpm, euler = (rule(exact, here, 0.5 - h, lambda: 0 * x).x for rule in (ancestral("beta"), euler_maruyama()))
+    gaps = [(ddpm - euler).abs().mean(), (ddim(0.0)(exact, here, 0.5 - h, None).x - flow).abs().mean()]
+    noises = (1 - vp().alpha_bar(0.5) / vp().alpha_bar(0.5 - h)).sqrt() / (vp().diffusion(0.5) * h**0.5)
     if before:
-        print(f"stride {h}: difference down by {before[0] / gaps[0]:.1f} (DDPM), {before[1] / gaps[1]:.1f} (DDIM)")
+        print(f"stride {h}: difference down by {before[0] / gaps[0]:.1f} (DDPM), {before[1] / gaps[1]:.1f} (DDIM); "
+              f"ratio of the noises {noises:.3f}")
     before = gaps
 fine = from_betas(torch.linspace(0.1, 20, 100_000, dtype=torch.float64) / 100_000)
 print(f"alpha_bar at t = 0.5 of 100,000 betas {fine.alpha_bar(0.5):.4f}, of the VP equation {vp().alpha_bar(0.5):.4f}")
 
 # %% [markdown]
-# So DDPM is a way to walk the reverse VP equation, and DDIM to walk its probability flow. They were found by other reasoning, and are better than straight strides, since they treat the part that is linear exactly; but they are no other theory.
+# So DDPM is a way to walk the reverse VP equation, and DDIM to walk its probability flow. They were found by other reasoning, and are better than straight strides, since they treat the part that is linear exactly; but the theory is one.
 #
 # ## Predictor and corrector
 #
@@ -268,6 +272,8 @@ print(f"alpha_bar at t = 0.5 of 100,000 betas {fine.alpha_bar(0.5):.4f}, of the 
 # again and again: particles from anywhere end up distributed as $p_t$. This is **Langevin dynamics**, a method of physics that is older than any of these models. So after each stride of the *predictor* one may take Langevin steps, the *corrector*, at the new time. The predictor knows how densities change; the corrector knows where the density should be, and pulls back what has gone astray. How large δ should be, Song et al. say by a ratio $r$ of signal to noise: the length of the push over that of the noise,
 #
 # $$\delta=2\left(r\,\frac{\lVert z\rVert}{\lVert s\rVert}\right)^2 .$$
+#
+# (In the code δ has one more factor, $(\alpha_t/\alpha_s)^2$, as in their algorithm 5 for VP. It is 1 for VE and near 1 for short strides.)
 
 # %%
 source(predictor_corrector)
@@ -275,7 +281,7 @@ source(predictor_corrector)
 # %% [markdown]
 # ### Check: Langevin steps find the density from anywhere
 #
-# All particles start at the same wrong place, at $t=0.5$, and take corrector steps alone.
+# All particles start at the same wrong place, at $t=0.5$, and take corrector steps alone. How they are told apart from exact samples is explained below the cell.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -293,11 +299,11 @@ for steps in (0, 10, 300):
     print(f"after {steps:3} more steps: told apart from exact samples: {two_sample_test(x, truth, generator=runtime.generator(10)) < 0.01}")
 
 # %% [markdown]
-# The judge is a **two-sample test**. The *energy distance* $2\,\mathbb E|a-b|-\mathbb E|a-a'|-\mathbb E|b-b'|$ of two sets is zero only for equal distributions. Shuffle all points into two new sets, many times, and see how often their distance is as large as the one found: that share is the p-value.
+# The judge is a **two-sample test**. The *energy distance* $2\,\mathbb E|a-b|-\mathbb E|a-a'|-\mathbb E|b-b'|$ is zero only if $a$ and $b$ have the same distribution; for two finite sets it is never quite zero. So shuffle all points into two new sets, many times, and see how often their distance is as large as the one found: that share is the p-value. Here a p-value below 0.01 counts as told apart.
 #
 # ## All samplers on one problem
 #
-# Our three clouds, 2,000 particles, the VP and the VE equation. On the horizontal axis is the price, calls of the denoiser; on the vertical axis the energy distance from exact samples. The dotted line is what exact samples score on average, against other exact samples: below it, differences are luck.
+# Our three clouds, 2,000 particles, the VP and the VE equation. On the horizontal axis is the price, calls of the denoiser; on the vertical axis the energy distance from exact samples. The dotted line is what exact samples score on average, against other exact samples: near it and below, differences are luck. (DDIM and DPM-Solver++ are those of chapter 07; Heun's method and the corrector pay two calls for each stride, and so take half as many.)
 
 # %%
 def floor_of(mixture, truth):
@@ -329,9 +335,9 @@ panels[0].set_ylim(1e-4, 3)
 plt.show()
 
 # %% [markdown]
-# Read it from the left. With ten or twenty calls the deterministic rules of higher order are far ahead: their paths are smooth, and long strides follow them well. Euler-Maruyama in long strides misses, and spending half of the calls on corrections makes it worse here, since the strides become twice as long. From a hundred calls on all lines are at the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noise, and the stochastic ones roll their dice again at each number of steps.
+# Read it from the left. With ten or twenty calls DPM-Solver++ and DDIM are ahead, and DDIM with η = 1 is close behind. Heun's method is of second order, but at so few strides it does not earn back its second call. Euler-Maruyama in long strides misses, and spending half of the calls on corrections makes it worse here, since the strides become twice as long (under VE at ten calls it leaves the picture). From two hundred calls on all lines are about the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noise, and the stochastic ones roll their dice again at each number of steps.
 #
-# Do they really arrive? At 1,000 calls, the test, each time with fresh noise and against fresh exact samples:
+# Do they really arrive? At 1,000 calls (the adaptive solver chooses its own number), the test, each rule with noise of its own and against exact samples of its own:
 
 # %%
 for schedule in (vp(), sub_vp(), ve()):
@@ -344,11 +350,11 @@ for schedule in (vp(), sub_vp(), ve()):
     print(f"{schedule.name:7} p-values: " + ", ".join(f"{name} {p:.2f}" for name, p in found.items()))
 
 # %% [markdown]
-# A p-value below 0.05 would say "told apart". (Of many such numbers one in twenty is below it by chance alone.)
+# A p-value below 0.05 would say "told apart". (Of many such numbers one in twenty is below it by chance alone.) The last four numbers are the same in all three lines, and no accident: these rules put no noise in, every line starts them from the same noise and compares them with the same exact samples, and the probability flow of VP, sub-VP and VE is one and the same, as we shall see.
 #
 # ### Where the corrector pays
 #
-# If correcting costs calls, and calls are better spent on short strides, why correct? Because strides can only be as good as what they start from. Take a VE equation that ends too early, at σ = 1.5, for two clouds that are 2.5 apart and of unequal weight, 20 to 80. Its true $p_1$ is not round; but we start from round noise, as always. The predictor faithfully carries the mistake along: **too many particles reach the small cloud, and no number of strides mends it.** The corrector knows better at every time. At equal calls:
+# If correcting costs calls, and calls are better spent on short strides, why correct? Because strides can only be as good as what they start from. Take a VE equation that ends too early, at σ = 1.5, for two clouds that are 2.5 apart and of unequal weight, 20 to 80. Its true $p_1$ is neither round nor centred at zero; but we start from round noise around zero, as always. The predictor faithfully carries the mistake along: **too many particles reach the small cloud, and no number of strides mends it.** The corrector knows better at every time. At equal calls (dotted: exact samples, as before):
 
 # %%
 pair, short = GaussianMixture([[-1.2, -0.4], [1.2, 0.4]], [0.25, 0.15], [0.2, 0.8]), ve(high=1.5)
@@ -357,12 +363,13 @@ calls = runtime.pick(ci=(4, 8), laptop=(10, 20, 40, 80, 160, 320), gpu=(10, 20, 
 lines = {name: [sum(distance(short, rule, n // price, pair, exact_pair, seed) for seed in seeds) / len(seeds) for n in calls]
          for name, rule, price in (("predictor alone", euler_maruyama(), 1), ("r = 0.1", predictor_corrector(0.1), 2),
                                    ("r = 0.3", predictor_corrector(0.3), 2), ("r = 0.5", predictor_corrector(0.5), 2))}  # fmt: skip
-axes = curves(calls, lines, "calls of the denoiser", "energy distance", "with a start that is too narrow", log="xy", marker="o")
+axes = curves(calls, lines, "calls of the denoiser", "energy distance", "VE that ends too early", log="xy", marker="o")
+axes.set_ylim(bottom=1e-3)
 axes.axhline(floor_of(pair, exact_pair), color="black", ls=":")
 plt.show()
 
 # %% [markdown]
-# The predictor's line is flat: it has converged, to the wrong answer. The corrected lines start higher (long strides) and fall below it, the sooner the stronger the correction. A trained network makes mistakes of this kind everywhere, small errors of the score that a predictor adds up; that is where Song et al. found their gain on pictures.
+# The predictor's line is flat: it has converged, to the wrong answer. The corrected lines start higher (long strides) and fall below it, the sooner the stronger the correction; with many calls a middle strength is as good or better. On pictures Song et al. (2021, table 1) found one correction a stride better than twice as many strides: clearly for VE, hardly for VP.
 #
 # ### The slider
 #
@@ -373,7 +380,7 @@ corrected = CorrectorView(pair, short)
 corrector_sliders(corrected)
 
 # %% [markdown]
-# The same knob as a strip, at 50 steps:
+# The same knob as a strip, at 50 steps (black: exact samples, red: drawn):
 
 # %%
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.3), layout="constrained")
@@ -432,7 +439,7 @@ for axes, (number, drawn) in zip(panels, panels_of.items()):
 plt.show()
 
 # %% [markdown]
-# Black: data. Red: what the network draws with 200 strides of Euler-Maruyama, after more and more steps of training. First it finds where the data are on the whole, and then, from the outside inwards, the thread; the inner end, where the turns are close together, comes last. And its field, at four noise levels:
+# Black: data. Red: what the network draws with 200 strides of Euler-Maruyama, after more and more steps of training. First it finds where the data are on the whole, and then, from the outside inwards, the thread; the inner end, where the turns are close together, comes last, and even at the end of this short training it is not there yet. And its field, at four noise levels (blue: the data, times α):
 
 # %%
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
@@ -445,7 +452,7 @@ for axes, t in zip(panels, (0.6, 0.25, 0.1, 0.03)):
 plt.show()
 
 # %% [markdown]
-# (The lengths are drawn as square roots, or only the outermost arrows could be seen.) With much noise there is one place to go to. With little, arrows on both sides of the thread point at it, and between two turns there is a ridge from which they part.
+# (The lengths are drawn as square roots, or only the outermost arrows could be seen.) With much noise there is one place to go to. With little, arrows on both sides of the thread point at it, and between two turns there is a valley of the density from which they part.
 #
 # ## The probability flow, straightened
 #
@@ -487,7 +494,7 @@ for axes, schedule in zip(panels, (vp(), sub_vp(), ve())):
 plt.show()
 
 # %% [markdown]
-# The same 24 noises (black) and the curves that lead to data (red). Mind the axes: in VE the noise is far out, and the ways are nearly straight; in the other two it is scaled down, and they bend. The red ends are the same points in all three.
+# The same 24 noises (black, taken up at ρ = 3) and the curves that lead to data (red). Mind the axes: in VE the noise is far out, and the ways are nearly straight until they are among the data; in the other two it is scaled down, and they bend. The red ends are the same points in all three.
 #
 # ## How likely is a picture?
 #
@@ -495,7 +502,7 @@ plt.show()
 #
 # $$\log p_0(x)=\log p_1\big(u_1\big)+\int_0^{\rho_1}\operatorname{div}\varepsilon\;d\rho ,$$
 #
-# with $u_1$ the noise that $x$ flows to, and $p_1$ the normal density there. In two dimensions the divergence is two derivatives. For a picture of 784 pixels it would be 784 backward passes at each step. Hutchinson's trick: for a vector $v$ of random signs, $\mathbb E[v^\top Jv]=\operatorname{tr}J$, and $v^\top J$ is *one* backward pass.
+# with $u_1$ the noise that $x$ flows to, and $p_1$ the normal density there, of standard deviation $\rho_1$. In two dimensions the divergence is two derivatives. For a picture of 784 pixels it would be 784 backward passes at each step. Hutchinson's trick: for a vector $v$ of random signs, $\mathbb E[v^\top Jv]=\operatorname{tr}J$, and $v^\top J$ is *one* backward pass.
 
 # %%
 source(log_likelihood)
@@ -515,7 +522,7 @@ J, signs = torch.randn(50, 50, generator=runtime.generator(25)), torch.randint(0
 print(f"trace {J.trace():.1f}, by random signs {torch.einsum('ni,ij,nj->n', signs, J, signs).mean():.1f}")
 
 # %% [markdown]
-# The density of the spiral, as our little network has learned it. Nobody ever gave it one; it saw points, and predicted noise.
+# The density of the spiral, as our little network has learned it. Nobody ever gave it one; it saw points, and predicted noise. What its samples missed is missing here as well: the outer turn is sharp, the inner end a smear.
 
 # %%
 side = runtime.pick(ci=8, laptop=70, gpu=120)
@@ -546,15 +553,15 @@ bits = dict(zip(kinds, bits_per_dimension(log_p, 784).split(count)))
 display(rows({f"{name}\n{bits[name].mean():.2f} bits": images for name, images in kinds.items()}, columns=8, zoom=1.6, label_width=130))
 
 # %% [markdown]
-# Fewer bits are likelier. Noise needs more than the 8 bits of no knowledge at all: the model is *surprised*. Shuffled pixels, which have all the right greys, are far from likely, so it is not the greys that count. Upside down costs little: much of what the model knows is about smooth areas and edges, which are as good upside down.
+# Fewer bits: likelier. (A few pictures each, and a trace from one random vector: look at the large differences only.) Noise needs more than the 8 bits of no knowledge at all: the model is *surprised*. Shuffled pixels, which have all the right greys, are far from likely, so it is not the greys that count. Upside down costs little: much of what the model knows is about smooth areas and edges, which are as good upside down.
 #
-# And the last row: a black picture is likelier than any clothes, by far, and no sampler will ever draw it. Both are true. **A density is high at a point; what is drawn are volumes**, and clothes fill an immense volume more. Do not use the likelihood to find out whether a picture is a good one.
+# And the last row: a black picture is likelier than these clothes, by far, and no sampler will ever draw it. Both are true. **A density is high at a point; what is drawn are volumes**, and clothes fill an immense volume more. Do not use the likelihood to find out whether a picture is a good one.
 #
 # ## Common mistakes
 #
 # ### Common mistake 1: the noise is forgotten, or the half
 #
-# The two ways back differ in a factor: $g^2s$ with noise, $\frac12g^2s$ without. To take the first without its noise (because samples "look cleaner") runs downhill twice as fast as the density shrinks. To take the second and add noise pushes too little. Both run without complaint.
+# The two ways back differ in a factor: $g^2s$ with noise, $\frac12g^2s$ without. To take the first without its noise (because samples "look cleaner") pulls uphill twice as hard as it should. To take the second and add noise pushes too little. Both run without complaint.
 
 # %%
 def way_back(share, noisy):
@@ -579,7 +586,7 @@ for axes, (name, how) in zip(panels, wrong.items()):
 plt.show()
 
 # %% [markdown]
-# Third panel: everything has collapsed into a single point (look closely). Fourth: far too wide.
+# Black: data. Red: drawn. Third panel: everything has collapsed into a single point (look closely), for already near $t=1$ nothing keeps the cloud from shrinking. Fourth: far too wide.
 #
 # ### Common mistake 2: the noise is taken for the score
 #
@@ -677,7 +684,7 @@ check(heun_step, *walked, truth=heun_truth)
 # * The score $\nabla\log p_t$ points towards the data, and a denoiser knows it: $s=-\varepsilon/\sigma$.
 # * A schedule is a stochastic equation. VP, sub-VP and VE are one process in three units, and one network serves all.
 # * Noise may be traded for velocity: the reverse equation ($g^2s$ and noise), or the probability flow ($\frac12g^2s$ and none). DDPM and DDIM are discretisations of the two.
-# * A corrector spends calls on being in the right place. It pays where the start or the score is wrong, not where strides are long.
+# * A corrector spends calls on being in the right place. It pays where particles have gone astray, as from a wrong start; where strides are merely long, shorter ones are the better buy.
 # * In $u=x/\alpha$ and $\rho=\sigma/\alpha$ the flow is $du/d\rho=\varepsilon$. Along it the density can be computed: exact likelihoods, which say what is probable and not what is good.
 #
 # ## References
@@ -686,6 +693,7 @@ check(heun_step, *walked, truth=heun_truth)
 # * Hutchinson. *A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines.* Communications in Statistics, 1989.
 # * Vincent. *A Connection Between Score Matching and Denoising Autoencoders.* Neural Computation, 2011.
 # * Székely, Rizzo. *Testing for Equal Distributions in High Dimension.* InterStat, 2004.
+# * Efron. *Tweedie's Formula and Selection Bias.* Journal of the American Statistical Association, 2011.
 # * Song, Ermon. *Generative Modeling by Estimating Gradients of the Data Distribution.* NeurIPS 2019.
 # * Song, Sohl-Dickstein, Kingma, Kumar, Ermon, Poole. *Score-Based Generative Modeling through Stochastic Differential Equations.* ICLR 2021.
 # * Karras, Aittala, Aila, Laine. *Elucidating the Design Space of Diffusion-Based Generative Models.* NeurIPS 2022.

@@ -72,9 +72,9 @@ rows({"data": shown, "decoded": vae.reconstruct(shown)})
 #
 # (The unit noise makes the loss a squared error; we do not draw it. Every "sample" in this chapter is the mean picture $\text{decoder}(z)$.)
 #
-# To train it we would maximise $\log p(x)$. But that integral is over every possible cause, and almost all causes explain a
-# given picture terribly: guess $z$ at random and you learn nothing. So train a second network, the **encoder**, to
-# guess *which* causes could have made $x$: $q(z\mid x)=\mathcal N\big(z;\ \mu(x), \sigma^2(x)\big)$.
+# To train it we would maximise $\log p(x)$. But that integral is over every possible cause, and almost all causes explain a given
+# picture terribly: guess $z$ at random and you learn nothing. So train a second network, the **encoder**, to guess *which* causes
+# could have made $x$: $q(z\mid x)=\mathcal N\big(z;\ \mu(x), \sigma^2(x)\big)$, the (approximate) **posterior**.
 #
 # ### The bound
 #
@@ -85,8 +85,10 @@ rows({"data": shown, "decoded": vae.reconstruct(shown)})
 #   \;\ge\; \underbrace{\mathbb E_{q}\big[\log p(x\mid z)\big]}_{-\ \text{distortion}}
 #   \;-\; \underbrace{\mathrm{KL}\big(q(z\mid x)\,\|\,p(z)\big)}_{\text{rate}} \;=\; \text{ELBO}.$$
 #
-# Two terms, and they pull against each other. **Distortion** asks that the decoded picture be close to $x$. **Rate** asks that
-# the code be close to the prior, that is, hold little about $x$: on average it bounds from above the information about $x$, in nats, that the code can carry.
+# This is the **evidence lower bound**, ELBO; "evidence" is another name for $\log p(x)$. Two terms, and they pull against each
+# other. **Distortion** asks that the decoded picture be close to $x$. **Rate** asks that the code be close to the prior, that is,
+# hold little about $x$: on average it bounds from above the information about $x$, in nats, that the code can carry. (A nat is
+# the unit that goes with the natural logarithm, about 1.44 bits.)
 # What is lost in the inequality is exactly $\mathrm{KL}(q(z\mid x)\,\|\,p(z\mid x))$: the better the encoder, the tighter.
 #
 # ### Check: the rate
@@ -220,7 +222,8 @@ source(beta_vae_loss)
 
 # %% [markdown]
 # The **task** tells the one training loop of this project what a step is. `minimise` does the rest: gradients, precision,
-# clipping, the optimiser.
+# clipping, the optimiser. (Where `self.beta` is None, one network learns every β at once, which comes further down; the loss is
+# then divided by $\sqrt\beta$, so that large β do not drown the small ones.)
 
 # %%
 source(VAETask.training_step)
@@ -280,8 +283,8 @@ plt.show()
 # %% [markdown]
 # ### Walking from one picture to another
 #
-# Back to the sixteen latents. Between two pictures, walk in pixels and you see both at once; walk between their codes and
-# you see clothes all the way.
+# Back to the sixteen latents. Between two pictures, walk in pixels and you see both at once; walk between their codes and one
+# picture turns into the other, with a blur in the middle where it is neither.
 
 # %%
 with torch.no_grad():
@@ -299,9 +302,9 @@ rows({"in pixels": mixed, "in latents": between})
 #
 # $$\mathcal L_\beta = \text{distortion} + \beta \cdot \text{rate}.$$
 #
-# At β = 1 it is the ELBO. A larger β makes information dear: the code keeps only what explains most pixels. A smaller β
-# makes it cheap. The network that ships is a VAE **for every β from 0.1 to 100 at once**: encoder and decoder are told $\log\beta$, and
-# in training each picture draws a β of its own (Dosovitskiy and Djolonga 2020). So you can drag it.
+# At β = 1 it is the ELBO with its sign turned. A larger β makes information dear: the code keeps only what explains most pixels.
+# A smaller β makes it cheap. The network that ships is a VAE **for every β from 0.1 to 100 at once**: encoder and decoder are
+# told $\log\beta$, and in training each picture draws a β of its own (Dosovitskiy and Djolonga 2020). So you can drag it.
 
 # %%
 from v101_utils.widgets import BetaView, LatentView, vae_sliders
@@ -325,9 +328,10 @@ rows({f"samples, β = {beta:g}": vae.sample(10, seed=4, beta=beta) for beta in b
 # %% [markdown]
 # ### The rate-distortion curve
 #
-# Each β is one point of a curve: how many nats are spent, and what error they buy. No point is "right"; β only chooses
-# where on the curve to stand. At the optimum β is the slope of this curve, *if* distortion is measured as the loss measures it: in
-# nats, on noisy codes. The axis here is the error per pixel of decoded means, which is easier to picture, and its slope is not β.
+# Each β is one point of a curve: how many nats are spent, and what error they buy. No point is "right"; β only chooses where on
+# the curve to stand. At the optimum β is the slope of this curve, with its sign turned, *if* distortion is measured as the loss
+# measures it: in nats, on noisy codes. The axis here is the error per pixel of decoded means, of pictures in [0, 1], which is
+# easier to picture, and its slope is not β.
 
 # %%
 rate, error = beta_view.curve.T
@@ -352,6 +356,9 @@ for beta in zoo.recipes.FIXED_BETAS:
         print(f"β = {beta:3g}, {name:14}: rate {rate:4.1f}, error {error:.4f}, loss {loss:.1f}")
 
 # %% [markdown]
+# The one network is close to each of the three: its loss is a little lower in some places and a little higher in others. (One
+# network each, so a small difference says little.)
+#
 # ### Posterior collapse
 #
 # As information grows dear, latents are given up one after another: for those $q(z_i\mid x)\approx p(z_i)$ whatever the picture, so they cost next to
@@ -391,13 +398,17 @@ plt.show()
 print({f"β = {beta:g}": round(s, 1) for beta, s in zip(some, sampled)}, f"real pictures: {floor:.1f}")
 
 # %% [markdown]
+# The smallest β reconstructs best. To the samples it hardly matters between 0.1 and 1: there they are far worse than the
+# reconstructions, since what the prior draws is not spread as the codes of real pictures are. With a larger β the two come
+# together, but as blurs: both get worse.
+#
 # ## Disentanglement, measured
 #
 # A hope came with β-VAE: that a dear code would give *one latent to one factor* of the world, position here, colour there.
 # To test a hope one needs a world whose factors are known. `shapes` draws one: shape, hue, size, rotation, x and y, all independent.
 
 # %%
-from v101_utils.data.shapes import FACTORS, draw, sample_factors
+from v101_utils.data.shapes import draw, sample_factors
 
 shapes = zoo.load("vae-shapes")
 pictures = draw(sample_factors(10, 5))
@@ -419,12 +430,16 @@ with torch.no_grad():
 rows(strips, label_width=50)
 
 # %% [markdown]
-# The eye is easily charmed, so count. The **mutual information gap** (Chen et al. 2018) asks of each factor: which latent tells most
-# about it, and by how much does it lead the second? Divided by the factor's entropy: 1 is a perfect one-to-one code, 0 a tie.
-# We estimate $I$ from a histogram of 20 bins of the posterior *means*, as Locatello et al. do; this ignores the noise, so that a latent that has
-# nearly collapsed still counts by the small moves of its mean.
+# Here and there a row changes one thing, the hue or the angle; others change several at once, or fall apart on the way. But the
+# eye is easily charmed, so count. The **mutual information gap** (Chen et al. 2018) asks of each factor: which latent tells most
+# about it, and by how much does it lead the second? Divided by the factor's entropy: 1 is a perfect one-to-one code, 0 a tie. We
+# estimate $I$ from a histogram of 20 bins of the posterior *means*, as Locatello et al. do; this ignores the noise, so that a
+# latent that has nearly collapsed still counts by the small moves of its mean.
 #
 # $$\mathrm{MIG} = \frac1K\sum_{k} \frac{I(z_{j_k}; v_k) - \max_{j\ne j_k} I(z_j; v_k)}{H(v_k)}.$$
+#
+# Here $v_k$ is one of the $K$ factors, $z_{j_k}$ the latent that tells most about it, $I$ their mutual information (how much the
+# one tells about the other, in nats), and $H$ the entropy (all that there is to tell).
 #
 # ### Check: the gap
 #
@@ -445,8 +460,9 @@ for name, code in (("the factors", factors), ("two of them turned", turned)):
 # %% [markdown]
 # ### Does β help?
 #
-# Twelve networks ship for this question: four values of β, three sets of initial weights each, trained on the same pictures for the same
-# number of steps. Nothing below was picked: these are all of them. (2,000 steps are a short training: read the figures as those of small, early networks.)
+# Twelve networks ship for this question: four values of β, three sets of initial weights each, trained on the same pictures for
+# the same number of steps. Nothing below was picked: these are all of them, each a cross; the line is their mean at each β.
+# (2,000 steps are a short training: read the figures as those of small, early networks.)
 
 # %%
 from v101_utils.zoo.recipes import SWEEP_BETAS, SWEEP_SEEDS, shapes_mig
@@ -462,10 +478,11 @@ for beta, row in zip(SWEEP_BETAS, score):
 print(f"spread between seeds {score.std(1).mean():.3f}, between the means of the betas {score.mean(1).std():.3f}")
 
 # %% [markdown]
-# Read the spread before the trend: compare how far seeds at one β differ with how far the means at different β do (the last line).
-# Only a trend that clearly exceeds the spread is one, and three seeds are few. Locatello et al. (2019) trained some 12,000
-# networks and found that seed and settings often mattered more than the method. They also proved that without labels or further assumptions
-# nothing *forces* a code to align with the factors.
+# Read the spread before the trend: compare how far seeds at one β differ with how far the means at different β do (the last
+# line). Only a trend that clearly exceeds the spread is one. Here the seeds differ far more than the betas, so no trend can be
+# seen, and three seeds are few to look for one. Locatello et al. (2019) trained some 12,000 networks and found that seed and
+# settings often mattered more than the method. They also proved that without labels or further assumptions nothing *forces* a
+# code to align with the factors.
 #
 # ## Common mistakes
 #
@@ -475,9 +492,6 @@ print(f"spread between seeds {score.std(1).mean():.3f}, between the means of the
 # **multiplying β by 784**, silently (by 392, if the half is forgotten too). Run the wrong version and see.
 
 # %%
-from v101_utils.training import Task, adamw
-
-
 class MeanOverPixels(VAETask):
     """The common mistake: distortion as a mean over pixels beside a sum over latents."""
 
@@ -489,12 +503,13 @@ class MeanOverPixels(VAETask):
         return {"distortion": distortion, "rate": rate}
 
 
-steps = runtime.pick(ci=10, laptop=600, gpu=1000)
+steps, trained = runtime.pick(ci=10, laptop=600, gpu=1000), {}
 for name, task in (("sum", VAETask), ("mean", MeanOverPixels)):
     torch.manual_seed(0)
     model = VAE(widths=(16, 32), hidden=128)
     for step in fit(task(model), Batches(train.images, size=128), steps, lr_schedule=warmup_cosine(steps)):
         pass
+    trained[name] = model
     print(f"{name}: rate {step.scalars['rate']:.3f} nats")
     display(rows({f"decoded, {name}": model.reconstruct(shown.to(runtime.device()))}, label_width=130))
 
@@ -518,18 +533,22 @@ print(f"asked for {-2.0:.1f}; right {right.var().log().item():.1f}; wrong {wrong
 # %% [markdown]
 # ### Common mistake 3: no rate, no prior
 #
-# Leave the rate out (β = 0) and nothing holds the codes near $\mathcal N(0, I)$; the cheapest way to a small distortion is then to make σ vanish.
-# What is left is a plain autoencoder, and a draw from the prior need not land where its codes are. Train one and draw.
+# Leave the rate out (β = 0) and nothing holds the codes near $\mathcal N(0, I)$; the cheapest way to a small distortion is then
+# to make σ vanish. What is left is a plain autoencoder, and a draw from the prior need not land where its codes are. Train one
+# and draw; below it, draws of the network of the first mistake that was trained with the sum, for as many steps at β = 1, from
+# the same latents.
 
 # %%
 torch.manual_seed(0)
 model = VAE(widths=(16, 32), hidden=128)
 for step in fit(VAETask(model, beta=0.0), Batches(train.images, size=128), steps, lr_schedule=warmup_cosine(steps)):
     pass
-rows({"decoded, β = 0": model.reconstruct(shown.to(runtime.device())), "samples, β = 0": model.sample(10, seed=4)}, label_width=150)
+rows({"decoded, β = 0": model.reconstruct(shown.to(runtime.device())), "samples, β = 0": model.sample(10, seed=4),
+      "samples, β = 1": trained["sum"].sample(10, seed=4)}, label_width=150)  # fmt: skip
 
 # %% [markdown]
-# It decodes; it does not draw. (Compare the samples at β = 0.1 in the strip above: even a small price keeps the codes where the prior draws.)
+# It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes. (In the strip of samples
+# further up even β = 0.1 was price enough to keep the codes where the prior draws.)
 #
 # ## Exercises
 #

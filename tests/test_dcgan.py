@@ -53,6 +53,36 @@ def test_other_sizes(size, sides, norm):
     assert scores.shape == (3,) and (scores > 4).all()  # raw, no probabilities
 
 
+@pytest.mark.parametrize(("norm", "normalised"), [("batch", "BatchNorm1d"), ("layer", "GroupNorm"), ("none", "Identity")])
+def test_a_hidden_layer_of_each_sees_the_image_whole(norm, normalised):
+    torch.manual_seed(0)
+    generator, discriminator = (kind(width=4, hidden=10, norm=norm) for kind in (Generator, Discriminator))
+    kinds = [type(layer).__name__ for layer in generator.layers]
+    assert kinds[:6] == ["Flatten", "Linear", normalised, "ReLU", "Linear", "Unflatten"] and "ConvTranspose2d" not in kinds[:8]
+    assert shapes(generator, nn.Linear, torch.randn(3, 64)) == [(10,), (8 * 7 * 7,)]
+    kinds = [type(layer).__name__ for layer in discriminator.features]
+    assert kinds[-4:] == ["Flatten", "Linear", normalised, "LeakyReLU"]
+    images = generator(torch.randn(3, 64))
+    assert images.shape == (3, 1, 28, 28)
+    assert shapes(discriminator, nn.Linear, images) == [(10,), (1,)]
+    biases = [m.bias is not None for network in (generator, discriminator) for m in network.modules() if isinstance(m, nn.Linear)]
+    assert biases == [norm == "none"] * 3 + [True]
+    # what one corner adds depends on the other: the score is no sum over places
+    corners = torch.zeros(4, 1, 28, 28)
+    corners[1::2, :, :8, :8], corners[2:, :, -8:, -8:] = 1.0, 1.0
+    for hidden, together in ((10, True), (0, False)):
+        torch.manual_seed(0)
+        scores = rescaled(Discriminator(width=4, hidden=hidden, norm="none"))(corners)
+        assert (abs(scores[3] - scores[1] - scores[2] + scores[0]).item() > 1e-2) == together
+
+
+def rescaled(network: nn.Module) -> nn.Module:
+    """Weights ten times as large: with those of the paper a score is nearly linear in the image."""
+    with torch.no_grad():
+        [p.mul_(10) for p in network.parameters()]
+    return network
+
+
 @pytest.mark.parametrize("size", [30, 6, 36, 9, 0])
 def test_a_size_that_cannot_be_halved_is_refused(size):
     for network in (Generator, Discriminator):
@@ -146,6 +176,16 @@ def test_other_shapes_and_words_are_refused():
 
 
 # Samples
+
+
+def test_psi_multiplies_the_latents():
+    generator = pair(classes=3)[0].eval()
+    expected = generator.draw(0.5 * generator.latents(4, seed=2), torch.tensor([0, 1, 2, 0]))
+    torch.testing.assert_close(generator.sample(4, seed=2, psi=0.5), expected)
+    torch.testing.assert_close(generator.sample(4, seed=2, psi=1.0), generator.sample(4, seed=2))
+    for psi in (2.1, -2.1, float("nan")):
+        with pytest.raises(ValueError, match="psi .*: it should be from -2 to 2"):
+            generator.sample(4, psi=psi)
 
 
 @pytest.mark.parametrize("classes", [0, 3])

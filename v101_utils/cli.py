@@ -183,7 +183,7 @@ def parser() -> argparse.ArgumentParser:
     option(drawn, "--guidance", "diffusion: how much to exaggerate the label, 1 is not at all", type=float)
     option(drawn, "--labels", "classes, as numbers or names with commas between, repeated to --count; for diffusion also none; "
            "for latent diffusion prompts, with semicolons between, such as 'a large red square, rotated; a small cross'")
-    option(drawn, "--psi", "StyleGAN: truncation, from -2 to 2; 1 is none, 0 draws the mean picture alone", type=float)
+    option(drawn, "--psi", "GANs: truncation, from -2 to 2; 1 is none, 0 draws the most typical picture alone", type=float)
     decoded = command(reconstruct, "reconstruct", "encode and decode the images of an .npz file")
     judged = command(likelihood, "likelihood", "how likely a diffusion model finds the images of an .npz file, in bits/dim")
     option(judged, "--probes", "random vectors that estimate the trace: more, less noise (default 1)", type=int, default=1)

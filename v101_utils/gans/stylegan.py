@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from v101_utils.data.labels import check_count
+from v101_utils.gans.dcgan import check_psi
 from v101_utils.gans.equalised import EqualisedConv, EqualisedLinear, upsample
 from v101_utils.gans.growing import Growth
 from v101_utils.runtime import generator as random_generator
@@ -117,8 +118,7 @@ class StyleGenerator(nn.Module, Growth):
 
     def styles(self, latents: torch.Tensor, psi: float = 1.0) -> torch.Tensor:
         """w (B, latent_dim) of latents, drawn towards the mean w: 1 is not at all, 0 the mean itself, below 0 beyond it."""
-        if not -2 <= psi <= 2:
-            raise ValueError(f"psi {psi}: it should be from -2 to 2; 1 is no truncation, 0.7 is usual")
+        check_psi(psi)
         return torch.lerp(self.w_average, self.mapping(latents.to(self.w_average.device)), psi)
 
     @torch.no_grad()

@@ -147,11 +147,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan-fashion": Recipe(
         "DCGAN of Fashion-MNIST", FASHION, gans.dcgan, gans.dcgan_task, lambda seed, device: fashion_batches(seed, device, 64),
-        {"ci": 10, "laptop": 20_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
+        {"ci": 10, "laptop": 15_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
     ),
     "wgangp-fashion": Recipe(
-        "WGAN-GP of Fashion-MNIST", FASHION, gans.dcgan, gans.wgangp_task, lambda seed, device: fashion_batches(seed, device, 128),
-        {"ci": 10, "laptop": 5000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
+        "WGAN-GP of Fashion-MNIST", FASHION, gans.dcgan, gans.wgangp_task, lambda seed, device: fashion_batches(seed, device, 64),
+        {"ci": 10, "laptop": 13_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
     ),
     "cgan-fashion": Recipe(
         "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.cgan_task,
