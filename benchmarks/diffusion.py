@@ -148,11 +148,13 @@ def judge_ours(record: Record, frechet, seconds: float, count: int) -> float:
 
 def median_seconds(runs: dict, rounds: int = 5) -> dict[str, float]:
     """The median seconds of each of `runs`, in alternating rounds, so that a slow minute of the machine hits all."""
+    fence = torch.cuda.synchronize if runtime.device().type == "cuda" else (lambda: None)
     seconds = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
+            fence()
             if number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(found) for name, found in seconds.items()}
@@ -162,7 +164,7 @@ def throughput(steps: int = 2) -> None:
     """Images a second of training: diffusers' network in two loops, and this project's of the same layers."""
     check_installed("diffusers")
     images = fashion_mnist("train").images
-    batches, clock, theirs = Batches(images, size=BATCH), Clock(math.inf), Diffusers()
+    batches, clock, theirs = Batches(images.to(runtime.device()), size=BATCH), Clock(math.inf), Diffusers()
     trainings = {"diffusers' loop": theirs.training(DataLoader(images, BATCH, shuffle=True, drop_last=True), clock)}
     own = UNet(fold=1, widths=(32, 64, 128), blocks=2, attention=(False, True, True))
     for name, network in {"this project's loop": Unet2DNetwork(), "this project's loop and network": own}.items():

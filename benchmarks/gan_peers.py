@@ -17,9 +17,9 @@ def pytorch_examples_dcgan(generator: nn.Module, discriminator: nn.Module):
 
     def step(real: torch.Tensor) -> None:
         discriminator.zero_grad()
-        label = torch.full((len(real),), 1.0)
+        label = torch.full((len(real),), 1.0, device=real.device)
         criterion(torch.sigmoid(discriminator(real)).view(-1), label).backward()
-        fake = generator(torch.randn(len(real), generator.latent_dim))
+        fake = generator(torch.randn(len(real), generator.latent_dim, device=real.device))
         label.fill_(0.0)
         criterion(torch.sigmoid(discriminator(fake.detach())).view(-1), label).backward()
         optimiser_d.step()
@@ -37,7 +37,7 @@ def pytorch_gan_wgan_gp(generator: nn.Module, discriminator: nn.Module):
     optimiser_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def penalty(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        alpha = torch.tensor(np.random.random((len(real), 1, 1, 1)), dtype=torch.float32)
+        alpha = torch.tensor(np.random.random((len(real), 1, 1, 1)), dtype=torch.float32, device=real.device)
         between = (alpha * real + (1 - alpha) * fake).requires_grad_(True)
         scores = discriminator(between)
         gradients = torch.autograd.grad(
@@ -47,7 +47,8 @@ def pytorch_gan_wgan_gp(generator: nn.Module, discriminator: nn.Module):
 
     def step(real: torch.Tensor) -> None:
         optimiser.zero_grad()
-        fake = generator(torch.tensor(np.random.normal(0, 1, (len(real), generator.latent_dim)), dtype=torch.float32))
+        latents = np.random.normal(0, 1, (len(real), generator.latent_dim))
+        fake = generator(torch.tensor(latents, dtype=torch.float32, device=real.device))
         loss = -discriminator(real).mean() + discriminator(fake).mean() + 10 * penalty(real.data, fake.data)
         loss.backward()
         optimiser.step()

@@ -1,12 +1,13 @@
 """GANs here beside well-known scripts: quality for the same training seconds, and the time of a training step.
 
-    python benchmarks/gans.py [--only PART] [--seconds N] [--threads N]
+    python benchmarks/gans.py [--only PART] [--seconds N] [--threads N]   # the parts: steps, quality, seeds
 
 quality: the recipe of pytorch/examples' dcgan is trained for as many seconds as each of the zoo's GANs was, by its card,
 and judged on the same features: on networks as the script has them, convolutions alone, at the size and width of the zoo's,
 and on those of `dcgan-fashion` themselves, which have a hidden layer. Run it with as many threads as the cards say.
 steps: one training step of a DCGAN, and one of a WGAN-GP critic, in this project's loop and as the scripts have them, on
 the same networks and batch.
+seeds: the recipes' first steps, as many as their chapters take, from five starts: does any of them run away?
 """
 
 import argparse
@@ -18,13 +19,15 @@ from gan_peers import pytorch_examples_dcgan, pytorch_gan_wgan_gp
 
 from v101_utils import runtime, zoo
 from v101_utils.data import Batches, fashion_mnist, to_unit
+from v101_utils.data.shapes import draw, sample_factors
 from v101_utils.gans import AdversarialTask, Discriminator, Generator, GradientPenalty
-from v101_utils.training import fit
+from v101_utils.training import Ema, fit
 from v101_utils.zoo.gan_recipes import class_shares, dcgan_task
 from v101_utils.zoo.recipes import fashion_frechet, label_accuracy, recipe
 
 BATCH, COUNT = 64, 2000
 OURS = ("dcgan-fashion", "wgangp-fashion", "cgan-fashion")
+CHAPTERS = {"dcgan-fashion": 1000, "wgangp-fashion": 800, "cgan-fashion": 400, "stylegan-shapes": 1200}  # steps of their live trainings
 
 
 NETWORKS = {
@@ -36,8 +39,10 @@ NETWORKS = {
 def train_peer(networks: str, moments: list[float], judge) -> dict[float, float]:
     """The Frechet distance of pytorch/examples' recipe after each of `moments`, in seconds of training."""
     torch.manual_seed(0)
-    generator, discriminator = NETWORKS[networks]()
-    batches, step = Batches(fashion_mnist("train").images, size=BATCH), pytorch_examples_dcgan(generator, discriminator)
+    where = runtime.device()
+    generator, discriminator = (network.to(where) for network in NETWORKS[networks]())
+    images, step = fashion_mnist("train", device=where).images, pytorch_examples_dcgan(generator, discriminator)
+    batches = Batches(images, size=BATCH)
     spent, number, found = 0.0, 0, {}
     for moment in sorted(set(moments)):
         while spent < moment:
@@ -45,7 +50,7 @@ def train_peer(networks: str, moments: list[float], judge) -> dict[float, float]
             step(batches(number)[0])
             spent, number = spent + time.perf_counter() - start, number + 1
         with torch.no_grad():  # as the script draws: in training mode
-            images = torch.cat([generator(torch.randn(250, generator.latent_dim)) for _ in range(COUNT // 250)])
+            images = torch.cat([generator(torch.randn(250, generator.latent_dim, device=where)) for _ in range(COUNT // 250)])
         found[moment] = judge(to_unit(images))
         print(f"pytorch/examples dcgan on {networks}, {number} steps, {spent:.0f} s: Frechet {found[moment]:.1f}, smallest share of "
               f"a class {class_shares(images).min():.3f}", flush=True)  # fmt: skip
@@ -86,15 +91,16 @@ def pairs(size: int, channels: int, norm: str):
 
 
 def steps(few: int = 2) -> None:
+    where = runtime.device()
     for size, channels in ((28, 1), (64, 3)):
-        images = torch.randn(BATCH, channels, size, size).clamp(-1, 1)
+        images = torch.randn(BATCH, channels, size, size, device=where).clamp(-1, 1)
         for name, norm, peer, task, options, asked in (
             ("DCGAN step", "batch", pytorch_examples_dcgan, AdversarialTask, {}, 2.0),
             ("WGAN-GP critic step", "layer", pytorch_gan_wgan_gp, CriticAlone,
              {"objective_": "wasserstein", "constraint": GradientPenalty(10.0)}, 1.5),
         ):  # fmt: skip
             theirs, ours = pairs(size, channels, norm)
-            step, made = peer(*theirs), task(*ours, **options)
+            step, made = peer(*(network.to(where) for network in theirs)), task(*ours, **options)
             plan = runtime.fastest(made, (images,))
             training = fit(made, lambda _: (images,), 10**9, plan=plan, progress=False)
             runs = {
@@ -107,13 +113,39 @@ def steps(few: int = 2) -> None:
                   f"{seconds['theirs'] / seconds['ours']:.2f} times as fast (at least {asked:g} is asked)", flush=True)  # fmt: skip
 
 
+def seeds(count: int = 5) -> None:
+    """The distance of the averaged generator's samples after the first steps, and the same before any, for each seed.
+
+    Of drawn shapes, which no classifier of clothes can judge, it is the mean squared distance to the nearest of 5,000 real ones.
+    """
+    for name, steps in CHAPTERS.items():
+        found, made = [], recipe(name)
+        for seed in range(count):
+            torch.manual_seed(runtime.derive_seed(seed, 1))
+            model = made.build()
+            judge = nearest_shapes if name.endswith("shapes") else fashion_frechet(18_000)
+            before, ema = judge(to_unit(model.sample(COUNT))), Ema(model, 0.99)
+            batches, plan = made.batches(seed, runtime.device()), runtime.Plan()
+            for step in fit(made.task(model), batches, steps, seed=seed, ema=ema, plan=plan, progress=False):
+                pass  # it ends with NotFinite where a scalar or a weight is not
+            scores = step.scalars["real"], step.scalars["fake"]
+            found.append((before, judge(to_unit(ema.average.sample(COUNT))), *scores))
+        print(f"{name}, {steps} steps, seeds 0 to {count - 1}: before, after; last scores of real and of drawn: " + "; ".join(
+            f"{before:.4g}, {after:.4g}; {real:.2g}, {fake:.2g}" for before, after, real, fake in found), flush=True)  # fmt: skip
+
+
+def nearest_shapes(images: torch.Tensor) -> float:
+    real = to_unit(torch.cat([draw(sample_factors(1000, 22, part)) for part in range(5)])).flatten(1)
+    return torch.cdist(images.cpu().flatten(1), real).min(1).values.square().mean().item() / real.shape[1]
+
+
 def main(only: str | None, seconds: float | None, threads: int | None) -> None:
-    run_parts({"steps": steps, "quality": lambda: quality(seconds)}, only, threads)
+    run_parts({"steps": steps, "quality": lambda: quality(seconds), "seeds": seeds}, only, threads)
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--only", choices=["steps", "quality"])
+    arguments.add_argument("--only", choices=["steps", "quality", "seeds"])
     arguments.add_argument("--seconds", type=float, help="of the peer's training, instead of those on the cards")
     arguments.add_argument("--threads", type=int)
     main(**vars(arguments.parse_args()))

@@ -426,7 +426,7 @@ for state in ([2.0, 1.0], [0.5, 0.5], [0.1, -0.2]):
 source(AdversarialTask.training_step)
 
 # %% [markdown]
-# The discriminator's move: its loss and, where the constraint has one, the penalty, minimised together.
+# The discriminator's move: its loss and, where the constraint has one, the penalty, minimised together. (`mismatched` is for pictures with labels, chapter 04; here it is off.)
 
 # %%
 source(AdversarialTask.discriminator_step)
@@ -563,7 +563,7 @@ for name in ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge
     print(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
 
 # %% [markdown]
-# Read it by columns and by rows. In 500 steps nobody is done, so compare the number of modes first.
+# Read it by columns and by rows. In so few steps nobody is done, so compare the number of modes first.
 #
 # * All objectives but Wasserstein's bound what the discriminator can gain; with momentum 0.5 and rates of this size they cover the ring **even without a constraint** (first column). What constraints buy is room for error, not magic: go back to the panel with momentum 0.9.
 # * **Wasserstein needs its constraint.** Without one the critic can raise its score for ever, and there is nothing to be learnt from it. Of these constraints only the gradient penalty aims at what the theory wants, a slope of 1: R1 asks for slope 0 at the data, clipping bounds the weights and the slope only by way of them, and spectral normalisation bounds it by 1 but may leave it well below. Chapter 03 has the reasons.

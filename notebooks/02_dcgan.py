@@ -296,7 +296,7 @@ source(AdversarialTask.training_step)
 source(AdversarialTask.discriminator_step)
 
 # %% [markdown]
-# With `critic_steps=1` the loop runs once: draw fakes, let the discriminator take a step on real and fake, then let the generator take a step on *the same fakes*, judged by the discriminator as it now is. Two details deserve a closer look.
+# With `critic_steps=1` the loop runs once: draw fakes, let the discriminator take a step on real and fake, then let the generator take a step on *the same fakes*, judged by the discriminator as it now is. (`mismatched` is for pictures with labels, chapter 04; here it is off.) Two details deserve a closer look.
 #
 # **`fake.detach()`.** The discriminator's loss depends on the fakes, and the fakes depend on the generator's weights. Without `detach` a backward pass runs on through the whole generator. In the discriminator's step nobody wants that gradient: at best it costs time, at worst it is added to.
 # To what? The discriminator wants its loss *low*, the generator wants it *high*. So that gradient points the generator the wrong way.
@@ -511,7 +511,7 @@ rows({name: torch.cat([images[:6] for images in pairs]) for name, pairs in drawn
 # * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument.
 # * **First weights of 0.2**: salt and pepper, from a saturated tanh, and slow to learn, as we foresaw.
 # * **BatchNorm everywhere**: no black background. The generator's output has, over a batch, whatever mean and contrast its last normalisation has learnt, and a dark picture can only be dark *compared with the others in its batch*.
-# * **Pooling** takes two to three times as long for a step and makes edges out of repeated pixels. But it trains: compare its distances with those of the first line. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
+# * **Pooling** takes two to three times as long for a step on a CPU, and makes edges out of repeated pixels. But it trains: compare its distances with those of the first line. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
 # * **ReLU in the discriminator** is no catastrophe at this depth: compare the distances. A leak lets a gradient through every unit, and two layers hardly need that.
 # * **No BatchNorm in the generator** does no harm here; look whether its distances are not even the lower ones. Its signals start weak, as the table of spreads has shown, but with three layers not too weak for Adam, whose steps do not depend on the size of a gradient. The rule is for deeper networks: try it at 64 pixels.
 # * **Fully connected** keeps up, by the distance, at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.

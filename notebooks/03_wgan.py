@@ -335,7 +335,7 @@ squares.centres = lattice(1.0, 3)  # (9, 2)
 clouds = {"ring": (ring, Cloud(0.5)), "square": (squares, Cloud(0.5, squares.centres))}
 fixed = {name: (data.sample(1000, 1), cloud(torch.randn(1000, 2, generator=runtime.generator(2))).detach())
          for name, (data, cloud) in clouds.items()}  # fmt: skip
-exercise = runtime.pick(ci=4, laptop=200, gpu=400)
+exercise = runtime.pick(ci=4, laptop=200, gpu=200)
 
 by_weight = {w: train_critic(GradientPenalty(w), *clouds["ring"], exercise) for w in (0.0, 0.1, 1.0, 10.0, 100.0)}
 by_bound = {c: train_critic(Clip(c), *clouds["ring"], exercise) for c in (0.01, 0.03, 0.1, 0.3)}
@@ -669,7 +669,7 @@ plt.show()
 # More critic steps bring its value closer to the maximum, and so to a distance. But they cost, and the generator waits. So compare at *equal critic steps*, the unit that the time goes by: one, two or five of them for each step of the generator. (A narrower pair, to keep it short.)
 
 # %%
-work, strips = runtime.pick(ci=10, laptop=600, gpu=3000), {}
+work, strips = runtime.pick(ci=10, laptop=600, gpu=1500), {}
 for k in (1, 2, 5):
     scalars, distances, images = train_clothes(wgangp(k, width=16), 64 * k, (work // k,), progress=False)
     value = np.mean([s["real"] - s["fake"] for s in scalars[-10:]])
@@ -738,7 +738,7 @@ games = {
 figure, panels = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
 for axes, (name, game) in zip(panels, games.items()):
     task = ring_task(0, game, GradientPenalty(1.0), betas=(0.0, 0.9), critic_steps=3)
-    for step, average in train_points(task, ring.batches(3 * 128), runtime.pick(ci=6, laptop=300, gpu=1000)):
+    for step, average in train_points(task, ring.batches(3 * 128), runtime.pick(ci=6, laptop=300, gpu=300)):
         pass
     surface(axes, lambda x: task.score(x.to(here)).cpu(), reach=4)
     fake = average.sample(400, seed=1).cpu()
@@ -782,7 +782,7 @@ class OverChannels(GradientPenalty):
     """Wrong: a norm for each pixel."""
 
     def penalty(self, discriminator, real, fake, labels=None):
-        between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1, device=real.device))
+        between = torch.lerp(real, fake.float(), torch.rand(len(real), 1, 1, 1, device=real.device))
         pixels = image_gradients(discriminator, between).view_as(real)
         return self.weight * (pixels.norm(2, dim=1) - 1).square().mean()
 
@@ -791,7 +791,7 @@ class PlaceForEachPixel(GradientPenalty):
     """Wrong: every pixel is mixed on its own."""
 
     def penalty(self, discriminator, real, fake, labels=None):
-        between = torch.lerp(real, fake, torch.rand_like(real))
+        between = torch.lerp(real, fake.float(), torch.rand_like(real))
         return self.weight * (image_gradients(discriminator, between).norm(dim=1) - 1).square().mean()
 
 
@@ -800,7 +800,7 @@ tries = {"right": GradientPenalty(10.0), "norm over channels": OverChannels(10.0
 strips, clothes = {}, train.images[:500]
 for name, constraint in tries.items():
     task = wgangp(width=16, constraint=constraint)
-    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=200, gpu=1500),), progress=False)
+    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=200, gpu=500),), progress=False)
     fake = task.generator.sample(len(clothes), seed=2).to(here)
     on_line = torch.lerp(clothes, fake, torch.rand(len(clothes), 1, 1, 1, device=here))
     by_pixel = torch.lerp(clothes, fake, torch.rand_like(clothes))
@@ -824,7 +824,7 @@ for beta in (0.0, 0.9):
     far = []
     for seed in range(3):
         task, path = ring_task(seed, "wasserstein", Clip(0.1), betas=(beta, 0.99), critic_steps=3), []
-        for step in fit(task, ring.batches(3 * 128), runtime.pick(ci=5, laptop=300, gpu=1000), plan=Plan(), progress=False):
+        for step in fit(task, ring.batches(3 * 128), runtime.pick(ci=5, laptop=300, gpu=300), plan=Plan(), progress=False):
             path.append(step.scalars["real"] - step.scalars["fake"])
         fake = task.generator.sample(1000, seed=1).cpu()
         far.append(torch.cdist(fake, ring.centres).min(1).values.mean().item())

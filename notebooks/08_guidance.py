@@ -290,7 +290,7 @@ def train_small(drop, steps, look=()):
 
 
 # %%
-steps = runtime.pick(ci=12, laptop=1200, gpu=4000)
+steps = runtime.pick(ci=12, laptop=900, gpu=4000)
 small, losses = train_small(0.15, steps, look=(steps // 12, steps // 4, steps // 2, steps))
 
 # %%
@@ -374,7 +374,7 @@ print(f"all pairs {pairs.mean():.6f}   variance {u.var(0).sum():.6f}")
 
 # %%
 judge = zoo.load("classifier-fashion")
-count, walk = runtime.pick(ci=(20, 2), laptop=(800, 10), gpu=(2000, 20))
+count, walk = runtime.pick(ci=(20, 2), laptop=(600, 10), gpu=(2000, 20))
 frechet, wanted = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=None, gpu=None)), torch.arange(count) % 10
 
 

@@ -99,6 +99,40 @@ def test_the_losses_are_the_objectives():
     assert scalars["penalty"] == 0
 
 
+def test_half_of_the_fakes_are_real_images_under_wrong_labels():
+    judge, losses = SpyDiscriminator(), []
+    game = AdversarialTask(SpyGenerator(3), judge, "hinge", mismatched=0.5)
+    images, labels = torch.randn(24, 2, generator=torch.Generator().manual_seed(3)), LABELS
+    scalars = game.training_step((images, labels), lambda loss, optimiser: losses.append(loss.item()))
+    (real, told), (drawn, asked), (again, wrong), (last, _) = judge.calls
+    assert torch.equal(again, real) and torch.equal(real, images) and torch.equal(told, labels) and torch.equal(asked, labels)
+    assert wrong.dtype == labels.dtype and {*wrong.tolist()} == {0, 1, 2} and (wrong != labels).all()
+    fakes = torch.cat([drawn, images]) @ judge.weight
+    expected = (F.relu(1 - images @ judge.weight).mean() + F.relu(1 + fakes).mean()).item()
+    assert losses[0] == scalars["discriminator"].item() == pytest.approx(expected)
+    assert scalars["fake"].item() == pytest.approx((drawn @ judge.weight).mean().item())
+    assert torch.equal(last, drawn)  # the generator is scored under its own labels alone
+
+
+def test_each_wrong_label_is_as_likely_as_another():
+    game, labels = AdversarialTask(*pair(classes=5), mismatched=0.5), torch.tensor([0, 3]).repeat(5000)
+    torch.manual_seed(0)
+    found = game.wrong(labels).view(-1, 2)
+    for column, right in ((0, 0), (1, 3)):
+        shares = found[:, column].bincount(minlength=5) / len(found)
+        assert shares[right] == 0
+        assert shares[torch.arange(5) != right].sub(0.25).abs().max() < 0.02
+
+
+def test_in_bf16_each_step_sees_the_weights_of_the_one_before():
+    """Autocast keeps halves of the weights; the same images, twice in a batch, must not get the same scores twice."""
+    game, seen = AdversarialTask(*pair(norm="none"), critic_steps=2, rates=(0.1, 0.1)), []
+    game.discriminator.register_forward_hook(lambda network, images, scores: seen.append(scores.detach().float().clone()))
+    list(fit(game, lambda step: (IMAGES[:8].repeat(2, 1, 1, 1),), 1, plan=Plan("bf16"), progress=False))
+    assert not torch.allclose(seen[0], seen[2], atol=0.05)
+    assert not torch.allclose(seen[3], seen[4], atol=0.05)  # the last fakes, before the last step and after
+
+
 @pytest.mark.parametrize("batch", [IMAGES, (IMAGES,), [IMAGES, LABELS], (IMAGES, torch.rand(24, 6))])
 def test_labels_and_factors_are_left_out_where_there_are_no_classes(batch):
     AdversarialTask(*pair()).training_step(batch, lambda loss, optimiser: None)
@@ -150,6 +184,9 @@ def test_what_is_no_game_is_refused():
         AdversarialTask(*pair(), critic_steps=0)
     with pytest.raises(ValueError, match="no objective is called 'gan'"):
         AdversarialTask(*pair(), "gan")
+    for classes, share in ((0, 0.5), (3, 1.0), (3, -0.1), (3, float("nan"))):
+        with pytest.raises(ValueError, match=f"mismatched {share} with {classes} classes"):
+            AdversarialTask(*pair(classes=classes), mismatched=share)
     with pytest.raises(ValueError, match="3 classes: labels should be given"):
         AdversarialTask(*pair(classes=3)).training_step((IMAGES,), lambda loss, optimiser: None)
 
@@ -170,11 +207,12 @@ def recipe(name, seed=0):
         "gradient penalty": ("layer", GradientPenalty(), {"critic_steps": 2}),
         "spectral norm": ("batch", SpectralNorm(), {"critic_steps": 2}),
         "clipping": ("batch", Clip(0.02), {}),
+        "mismatched": ("batch", Constraint(), {"mismatched": 0.3}),
     }[name]
     return AdversarialTask(*pair(3, norm, seed), "hinge", constraint, rates=(1e-2, 1e-2), **options), labelled
 
 
-RECIPES = ("batch norm", "lazy R1", "gradient penalty", "spectral norm", "clipping", "growing")
+RECIPES = ("batch norm", "lazy R1", "gradient penalty", "spectral norm", "clipping", "mismatched", "growing")
 
 
 def run(name, steps=10, seed=0, stop=None, disturb=0, plan=Plan(), **options):  # noqa: B008
@@ -268,6 +306,11 @@ def test_critic_steps_do_not_go_with_accumulation():
     game = AdversarialTask(*pair(), critic_steps=2)
     with pytest.raises(ValueError, match="critic_steps above 1 cannot go with accumulate"):
         list(fit(game, lambda step: (IMAGES,), 1, accumulate=2, plan=Plan(), progress=False))
+
+
+def test_parts_in_fp16_do_not_go_with_two_players():
+    with pytest.raises(ValueError, match="accumulate 2 in fp16 with 2 optimisers"):
+        list(fit(AdversarialTask(*pair()), lambda step: (IMAGES,), 1, accumulate=2, plan=Plan("fp16"), progress=False))
 
 
 def test_two_processes_hold_one_game(tmp_path):

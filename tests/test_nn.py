@@ -8,7 +8,7 @@ from randomised import randomised
 from torch import nn
 from torch.nn import functional as F
 
-from v101_utils.nn import ConditionalNorm, ResidualBlock, SelfAttention, UNet, sinusoidal_embedding
+from v101_utils.nn import ConditionalNorm, ReflectConv, ResidualBlock, SelfAttention, UNet, reflect, sinusoidal_embedding
 
 
 def small(**options) -> UNet:
@@ -220,3 +220,26 @@ def test_another_shape_is_refused(x, t):
 def test_a_unet_that_cannot_be_built_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         small(**options)
+
+
+# Borders
+
+
+@pytest.mark.parametrize("border", [1, 2, 5])
+def test_borders_mirror_as_torchs_do_and_so_do_their_gradients(border):
+    gradients, found = [], []
+    for pad in (lambda x: reflect(x, border), lambda x: F.pad(x, [border] * 4, mode="reflect")):
+        x = noisy(2, 3, 8).requires_grad_()
+        found.append(pad(x))
+        (found[-1] * noisy(2, 3, 8 + 2 * border)).sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(*found)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "mode"), [(3, 1, "reflect"), (5, 2, "reflect"), (3, 2, "zeros")])
+def test_a_convolution_with_mirrored_borders_is_torchs(kernel, stride, mode):
+    ours, theirs = ReflectConv(3, 4, kernel, stride), nn.Conv2d(3, 4, kernel, stride, kernel // 2, padding_mode=mode)
+    theirs.load_state_dict(ours.state_dict())
+    ours.padding_mode = mode
+    torch.testing.assert_close(ours(noisy(2, 3, 9)), theirs(noisy(2, 3, 9)))

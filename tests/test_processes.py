@@ -24,7 +24,7 @@ def launch(*command, **environment) -> None:
     flags = ["--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", *flags, f"--main_process_port={free_port()}", *map(str, command)],
-        env=os.environ | {"ACCELERATE_USE_CPU": "true", "V101_DEVICE": "cpu", "OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "", "V101_DEVICE": "cpu", "OMP_NUM_THREADS": "1"} | environment,
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

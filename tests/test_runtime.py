@@ -82,6 +82,20 @@ def test_measuring_disturbs_neither_task_nor_randomness(batch, tmp_path):
     assert all(p.grad is None for p in task.parameters())
 
 
+def test_a_plan_is_measured_on_batches_as_it_would_place_them(batch, tmp_path):
+    class Looks(Blur):
+        def training_step(self, batch, minimise):
+            seen.append(batch[0].is_contiguous(memory_format=torch.channels_last))
+            return super().training_step(batch, minimise)
+
+    seen = []
+    batch = (torch.rand(4, 3, 8, 8),)
+    task = Looks()
+    task.model[0] = nn.Conv2d(3, 8, 3)
+    fastest(task, batch, cache=tmp_path / "plans.json")
+    assert set(seen) == {False, True}
+
+
 def test_the_choice_is_remembered(batch, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     chosen, task = fastest(Blur(), batch), Blur()

@@ -54,6 +54,7 @@ def stylize(args) -> None:
     check_kind(args.out)
     if not 32 <= args.size <= 2048:
         raise ValueError(f"--size is {args.size}; it should be from 32 to 2048 pixels")
+    runtime.make_repeatable()
     content = photo(args.content, side=args.size).to(runtime.device())
     picture = grid(STYLIZERS[args.method](args, content).cpu(), zoom=1)
     save_picture(args.out, picture)

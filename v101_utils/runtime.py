@@ -28,6 +28,12 @@ def device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def device_of(network) -> torch.device:
+    """Where the parameters of a network are; the CPU for anything without."""
+    parameters = network.parameters() if isinstance(network, torch.nn.Module) else ()
+    return next((p.device for p in parameters), torch.device("cpu"))
+
+
 def profile() -> str:
     """How much work to do: `V101_PROFILE` if set, else "gpu" where there is CUDA and "laptop" where there is not.
 
@@ -63,15 +69,29 @@ def machine() -> str:
     return f"{platform.machine()} {where.type.upper()}, {torch.get_num_threads()} threads"
 
 
+def make_repeatable() -> None:
+    """Has CUDA give the same numbers for the same seed; a CPU does so of itself.
+
+    Many of its kernels add in whatever order their threads finish, and auto-tuning may choose another algorithm on the next
+    run. Where torch has no other kernel it warns, and goes on.
+    """
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    if device().type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first product
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a check that costs time
+        for attention in ("mem_efficient", "flash", "cudnn"):  # the plain one repeats, and pictures here are small enough for it
+            getattr(torch.backends.cuda, f"enable_{attention}_sdp")(False)
+
+
 def set_up(seed: int = 0) -> None:
     """What a chapter calls first: seeds torch, makes a GPU both fast and repeatable, says in one line what is here.
 
-    TF32 on (three digits for several times the speed); cuDNN deterministic and not auto-tuned, because auto-tuning
-    may choose another algorithm, and so other numbers, on the next run.
+    Fast is TF32: three digits of a product, for several times the speed.
     """
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    make_repeatable()
     print(f"Vision-101 {__version__}, torch {torch.__version__} · {machine()} · profile {profile()} · seed {seed}")
 
 
@@ -112,13 +132,17 @@ def _plans(where: torch.device) -> list[Plan]:
         return [Plan()]  # autocast and channels_last still cost more than they gain there
     if where.type == "cpu" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return [Plan("no", last) for last in (False, True)]  # bf16 is emulated there: a single step can take a minute
-    half = "fp16" if where.type == "cuda" and not torch.cuda.is_bf16_supported() else "bf16"
+    emulated = where.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)  # as on a T4
+    half = "fp16" if emulated else "bf16"
     return [Plan(precision, last) for precision in ("no", half) for last in (False, True)]
 
 
 def _seconds(task, batch, plan: Plan, where: torch.device, repeats: int = 3) -> float:
     """The least seconds of a forward and backward pass of a copy of `task`, so that the original is untouched."""
+    from accelerate.utils import recursively_apply  # heavy, and `v101 --help` need not wait for it
+
     task = deepcopy(task).to(where, memory_format=plan.memory_format)
+    batch = recursively_apply(plan.place, batch, where)
     dtype = torch.float16 if plan.precision == "fp16" else torch.bfloat16
     fence = torch.cuda.synchronize if where.type == "cuda" else (lambda: None)
     times = []
@@ -150,7 +174,7 @@ def fastest(task, batch, where: torch.device | None = None, cache: Path | None =
     except (OSError, ValueError, AttributeError, TypeError):  # not there, or damaged: measure again
         known = {}
     if key not in known:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
             seconds = {plan: _seconds(task, batch, plan, where) for plan in _plans(where)}
         simplest = next(iter(seconds))
         best = min(seconds, key=seconds.get)

@@ -10,7 +10,7 @@ from v101_utils.data.labels import check_count, labels_for
 from v101_utils.diffusion.guidance import Clipped, Guided
 from v101_utils.diffusion.sample import rule_of, trajectory
 from v101_utils.diffusion.schedule import Schedule
-from v101_utils.runtime import generator
+from v101_utils.runtime import device_of, generator
 
 PREDICTS = ("eps", "x0", "v")
 
@@ -88,7 +88,7 @@ class Denoiser(nn.Module):
         if self.bounded and sampler != "ode":  # an adaptive solver takes ever smaller steps over the kinks of a clipped field
             denoiser = Clipped(denoiser)
         draws = {start: generator(seed, start) for start in range(0, count, 250)}  # each batch has its own noise
-        device, parts = next(self.parameters()).device, []
+        device, parts = device_of(self), []
         with tqdm(total=steps * len(draws), desc="sampling", unit="step", disable=not progress) as bar:
             for start, draw in draws.items():
                 noise = torch.randn(min(250, count - start), *self.shape, generator=draw).to(device)

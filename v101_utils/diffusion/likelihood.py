@@ -43,6 +43,7 @@ def log_likelihood(denoiser, x: torch.Tensor, *, labels: torch.Tensor | None = N
     """
     from torchdiffeq import odeint
 
+    labels = None if labels is None else torch.as_tensor(labels, device=x.device)
     slope, vectors = flow_slope(Labelled(denoiser, labels)), _probes(x, probes, seed)
 
     def slopes(rho, state):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from v101_utils.data.labels import labels_for
+from v101_utils.runtime import device_of
 from v101_utils.runtime import generator as random_generator
 
 CONDITIONS, NORMS = ("projection", "concatenation"), ("batch", "layer", "none")
@@ -86,7 +87,7 @@ class Generator(nn.Module):
     @torch.no_grad()
     def draw(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Images (N, C, size, size) of any number of latents (N, latent_dim), in parts, on the network's device."""
-        where = next(self.parameters()).device
+        where = device_of(self)
         parts = latents.split(250)
         asked = [None] * len(parts) if labels is None else labels.split(250)
         return torch.cat([self(z.to(where), None if y is None else y.to(where)) for z, y in zip(parts, asked, strict=True)])
@@ -128,8 +129,8 @@ def check_labels(labels: torch.Tensor | None, classes: int, count: int) -> None:
     if labels is None:
         return
     shape = (count, classes) if labels.is_floating_point() else (count,)
-    outside = labels.device.type == "cpu" and not labels.is_floating_point() and not ((labels >= 0) & (labels < classes)).all()
-    if tuple(labels.shape) != shape or outside:  # elsewhere a look at the numbers would wait for the device
+    known = labels.is_meta or labels.is_floating_point() or ((labels >= 0) & (labels < classes)).all()  # or CUDA would end the process
+    if tuple(labels.shape) != shape or not known:
         raise ValueError(f"labels {tuple(labels.shape)} {labels.dtype}: they should be {count} integers from 0 to {classes - 1}, "
                          f"or shares of classes ({count}, {classes})")
 

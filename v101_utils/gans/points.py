@@ -8,7 +8,7 @@ from torch import nn
 from v101_utils.gans.constraints import R1, Constraint
 from v101_utils.gans.objectives import Objective
 from v101_utils.gans.task import AdversarialTask
-from v101_utils.runtime import Plan
+from v101_utils.runtime import Plan, device_of
 from v101_utils.runtime import generator as random_generator
 from v101_utils.training import Ema, Step, fit, warmup_cosine
 
@@ -39,7 +39,7 @@ class PointGenerator(nn.Module):
     def sample(self, count: int, seed: int = 0) -> torch.Tensor:
         """`count` points (N, 2); a pure function of the seed."""
         latents = torch.randn(count, self.latent_dim, generator=random_generator(seed))
-        return self(latents.to(next(self.parameters()).device))
+        return self(latents.to(device_of(self)))
 
 
 class PointDiscriminator(nn.Module):

@@ -94,7 +94,8 @@ class StyleGenerator(nn.Module, Growth):
             x = layer(x, ws[:, i], lambda shape: noise(shape).to(ws.device))
         images = self.to_rgb[level](x)
         if fade < 1:
-            images = torch.lerp(upsample(self.to_rgb[level - 1](before)), images, fade)
+            smaller = upsample(self.to_rgb[level - 1](before))
+            images = torch.lerp(smaller, images.to(smaller), fade)  # on CUDA, autocast enlarges in float32
         return images
 
     def mixed(self, w: torch.Tensor) -> torch.Tensor:
@@ -119,7 +120,7 @@ class StyleGenerator(nn.Module, Growth):
     def styles(self, latents: torch.Tensor, psi: float = 1.0) -> torch.Tensor:
         """w (B, latent_dim) of latents, drawn towards the mean w: 1 is not at all, 0 the mean itself, below 0 beyond it."""
         check_psi(psi)
-        return torch.lerp(self.w_average, self.mapping(latents.to(self.w_average.device)), psi)
+        return torch.lerp(self.w_average, self.mapping(latents.to(self.w_average.device)).to(self.w_average), psi)
 
     @torch.no_grad()
     def draw(self, ws: torch.Tensor, seed: int = 0, strength: float = 1.0) -> torch.Tensor:
@@ -127,7 +128,7 @@ class StyleGenerator(nn.Module, Growth):
 
         The noise is a pure function of the seed and of how many images are drawn together; `strength` multiplies it.
         """
-        ws = ws if ws.ndim == 3 else self.spread(ws)
+        ws = (ws if ws.ndim == 3 else self.spread(ws)).to(self.w_average.device)
         draw, parts = random_generator(seed, 1), []
         for part in ws.split(250):
             parts.append(self.synthesise(part, lambda shape: strength * torch.randn(shape, generator=draw)).clamp(-1, 1))

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from v101_utils.runtime import device_of
 from v101_utils.training.task import Task, adamw
 
 
@@ -57,9 +58,9 @@ class ClassifierTask(Task):
 @torch.no_grad()
 def recognised(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The class (N,) that `model` takes each of the images (N, 1, 28, 28) in [-1, 1] for."""
-    return torch.cat([model(part).argmax(1) for part in images.split(500)])
+    return torch.cat([model(part.to(device_of(model))).argmax(1) for part in images.split(500)])
 
 
 def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """The fraction of images (N, 1, 28, 28) in [-1, 1] that `model` labels right."""
-    return recognised(model, images).eq(labels).float().mean().item()
+    return recognised(model, images).cpu().eq(labels.cpu()).float().mean().item()

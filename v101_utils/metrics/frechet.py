@@ -7,6 +7,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from v101_utils.data.images import to_signed
+from v101_utils.runtime import device_of
 
 
 class FrechetDistance:
@@ -22,6 +23,7 @@ class FrechetDistance:
         # each process measures for itself: sync_on_compute would wait for the others
         self.metric = FrechetInceptionDistance(
             features, reset_real_features=False, sync_on_compute=False, input_img_size=tuple(reference.shape[1:]))
+        self.metric.to(device_of(features))
         self._add(reference, real=True)
 
     @torch.no_grad()
@@ -29,7 +31,7 @@ class FrechetDistance:
         if images.ndim != 4 or not (0 <= images.min() and images.max() <= 1):
             raise ValueError(f"images {tuple(images.shape)} in [{images.min():g}, {images.max():g}]; they should be (N, C, H, W) in [0, 1]")
         for part in images.split(500):
-            self.metric.update(to_signed(part), real=real)
+            self.metric.update(to_signed(part.to(self.metric.device)), real=real)
 
     def __call__(self, images: torch.Tensor) -> float:
         """The distance of images (N, C, H, W) in [0, 1], N at least 2, from the reference."""

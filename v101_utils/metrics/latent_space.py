@@ -36,7 +36,8 @@ def conditional_entropy(points: torch.Tensor, labels: torch.Tensor, steps: int =
     The plane is a logistic regression's, fitted by L-BFGS on standardised points (Karras 2019 use a linear SVM).
     """
     points = F.pad(((points - points.mean(0)) / points.std(0).clamp(min=1e-6)).double(), (0, 1), value=1.0)
-    wanted, plane = labels.double(), torch.zeros(points.shape[1], dtype=torch.float64, requires_grad=True)
+    labels = labels.to(points.device)
+    wanted, plane = labels.double(), torch.zeros_like(points[0]).requires_grad_()
     optimiser = torch.optim.LBFGS([plane], max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure():

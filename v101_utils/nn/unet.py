@@ -94,7 +94,7 @@ class UNet(nn.Module):
             return
         if not self.classes:
             raise ValueError("this U-Net has no classes: leave the labels out")
-        known = labels.device.type != "cpu" or ((labels >= 0) & (labels <= self.classes)).all()  # elsewhere a look would wait
+        known = labels.is_meta or ((labels >= 0) & (labels <= self.classes)).all()  # or CUDA would end the process
         if labels.shape != (len(x), *self.label_shape) or labels.is_floating_point() or not known:
             each = " times ".join(map(str, (len(x), *self.label_shape)))
             raise ValueError(f"labels {labels.tolist()}: they should be {each} integers from 0 to {self.classes}, the null label")

@@ -50,7 +50,7 @@ class StyleStatistics(nn.Module):
         """
         found, wanted = {}, {}
         for name, value in self.measure(images).items():
-            aim = torch.einsum("bs,scd->bcd", weights, self.get_buffer(name))
+            aim = (weights[:, :, None, None] * self.get_buffer(name)).sum(1)  # (B, C, D); a product of matrices, autocast would round
             unit = aim.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-4)
             found[name], wanted[name] = value / unit, aim / unit
         colours = {"palette": found.pop("palette")}, {"palette": wanted.pop("palette")}

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import SqueezeNet1_1_Weights, VGG19_Weights, WeightsEnum, squeezenet1_1, vgg19
 
+from v101_utils.nn import reflect
 from v101_utils.runtime import generator
 
 VGG_LAYERS = tuple(f"{kind}{block}_{i}" for block, size in enumerate((2, 2, 4, 4, 4), 1)
@@ -65,8 +66,7 @@ class FilterBank(Features):
         self._check(images)
         found = {}
         for k, stride, layer in zip(self.sizes, self.strides, self.layers):
-            padded = F.pad(images, [k // 2] * 4, mode="reflect")
-            found[layer] = F.conv2d(padded, self.get_buffer(f"filters{k}"), stride=stride).relu()  # (B, count, h, w)
+            found[layer] = F.conv2d(reflect(images, k // 2), self.get_buffer(f"filters{k}"), stride=stride).relu()  # (B, count, h, w)
         return found
 
 

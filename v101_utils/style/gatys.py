@@ -35,11 +35,11 @@ def _check_picture(name: str, image) -> None:
 
 
 def _checked_styles(content, styles) -> list[torch.Tensor]:
-    """The styles, of which one may stand alone, as a list, if each of them and the content is a picture."""
+    """The styles, of which one may stand alone, as a list on the content's device, if each of them and the content is a picture."""
     styles = [styles] if isinstance(styles, torch.Tensor) else list(styles)
     for name, image in (("content", content), *(("a style", style) for style in styles)):
         _check_picture(name, image)
-    return styles
+    return [style.to(content) for style in styles]
 
 
 def _check_weights(factors: dict[str, float], styles: int, weights: list[float]) -> None:
@@ -87,7 +87,7 @@ class Aim:
                  content_features: Features | Sequence[str] | None = None, statistic: Callable = gram,
                  content_weight: float = 0.1, style_weight: float = 1.0, palette_weight: float = 3.0, smoothness: float = 0.0,
                  weights: Sequence[float] | None = None, masks: torch.Tensor | None = None, colours: bool = False):  # fmt: skip
-        styles = [style.to(content) for style in _checked_styles(content, styles)]
+        styles = _checked_styles(content, styles)
         weights = [1.0] * len(styles) if weights is None else list(weights)
         self.factors = {"content": content_weight, "style": style_weight, "palette": palette_weight, "variation": smoothness}
         _check_weights(self.factors, len(styles), weights)
@@ -169,7 +169,7 @@ def _first_picture(start, content: torch.Tensor, seed: int) -> torch.Tensor:
         _check_picture("start", start)
         if start.shape != content.shape:
             raise ValueError(f"start is {tuple(start.shape)}; it should have the content's shape, {tuple(content.shape)}")
-        return start
+        return start.to(content)
     if start not in ("content", "noise"):
         raise ValueError(f"start {start!r}: it should be 'content', 'noise' or a picture of the content's shape")
     noise = torch.randn(content.shape, generator=generator(seed, 0)).to(content) * 0.3

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from v101_utils.nn import ReflectConv
 from v101_utils.runtime import generator
 
 NOISE = 4  # channels of it
@@ -41,7 +42,7 @@ class StyledConvolution(nn.Module):
         super().__init__()
         self.up, self.relu = up, relu
         # No bias: the normalisation would take it away again.
-        self.convolution = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, padding_mode="reflect", bias=False)
+        self.convolution = ReflectConv(channels_in, channels_out, 3, stride, bias=False)
         self.norm = ConditionalInstanceNorm(channels_out, styles)
 
     def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -88,7 +89,7 @@ class StyleNetwork(nn.Module):
                                    StyledConvolution(width, 3 * width, styles, stride=2)])  # fmt: skip
         self.blocks = nn.ModuleList(StyledResidual(3 * width, styles) for _ in range(blocks))
         self.up = StyledConvolution(3 * width, width, styles, up=2)
-        self.last = nn.Conv2d(width, 3, 5, padding=2, padding_mode="reflect")
+        self.last = ReflectConv(width, 3, 5)
         self.tint = nn.Parameter(torch.eye(3).repeat(styles, 1, 1))  # of each style: RGB to RGB
         self.shade = nn.Parameter(torch.zeros(styles, 3))
 

@@ -32,7 +32,8 @@ def gram(features: torch.Tensor) -> torch.Tensor:
     correlate one image with another.
     """
     places = features.shape[2] * features.shape[3]
-    return _Outer.apply(features.flatten(2)) / places
+    with torch.autocast(features.device.type, enabled=False):  # a sum over so many places is beyond the range of fp16
+        return _Outer.apply(features.flatten(2).to(torch.promote_types(features.dtype, torch.float32))) / places
 
 
 def moments(features: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:

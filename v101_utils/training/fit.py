@@ -5,20 +5,22 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast, broadcast_object_list, find_batch_size, recursively_apply, slice_tensors
+from accelerate.utils import (
+    broadcast, broadcast_object_list, find_batch_size, patch_environment, recursively_apply, slice_tensors,
+)  # fmt: skip
 from tqdm import tqdm
 
 from v101_utils.files import check_writable
-from v101_utils.runtime import Plan, derive_seed, device, fastest
+from v101_utils.runtime import Plan, derive_seed, device, fastest, make_repeatable
 from v101_utils.training import checkpoint as checkpoints
 
 
@@ -57,15 +59,30 @@ def _trackers(name: str | None, folder) -> dict:
     return {"log_with": name, "project_dir": str(folder)}
 
 
+def _settle(where: torch.device) -> None:
+    """Has accelerate work on that device: it would keep the device and the precision of an earlier training in this process.
+
+    Among several processes it chooses for itself, one device for each.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    AcceleratorState._reset_state(reset_partial_state=alone)
+    with patch_environment(accelerate_torch_device=str(where)) if alone else nullcontext():
+        PartialState(cpu=where.type == "cpu")
+
+
 class _Loop:
     """The mechanics of one training: everything around a task's step."""
 
     def __init__(self, task, batches, seed, ema, clip, accumulate, plan, tracker, log_dir):
-        AcceleratorState._reset_state()  # or the precision of an earlier training in this process would stay
+        make_repeatable()
         where = device()
+        _settle(where)
         if plan is None:  # the main process measures, the others follow it
             chosen = [asdict(fastest(task, batches(0), where))]
             plan = Plan(**broadcast_object_list(chosen)[0])
+        if accumulate > 1 and plan.precision == "fp16" and len(task.optimisers) > 1:
+            raise ValueError(f"accumulate {accumulate} in fp16 with {len(task.optimisers)} optimisers: one loss scale cannot serve "
+                             "parts that step at different times; take precision 'bf16' or 'no', or accumulate=1")
         self.accelerator = Accelerator(
             cpu=where.type == "cpu", mixed_precision=plan.precision, gradient_accumulation_steps=accumulate,
             **_trackers(tracker, log_dir),
@@ -101,6 +118,7 @@ class _Loop:
                 torch.nn.utils.clip_grad_norm_(parameters, self.clip)
             wrapped.step()
             wrapped.zero_grad()
+            torch.clear_autocast_cache()  # it keeps halves of the weights, of before this step, until the whole step is over
         return self.accelerator.sync_gradients
 
     @contextmanager
@@ -130,7 +148,8 @@ class _Loop:
             share = recursively_apply(self.plan.place, share, self.accelerator.device)
             with self._own_randomness(number, part), self.accelerator.accumulate(self.task), self.accelerator.autocast():
                 found.append(self.task.training_step(share, self.minimise))
-        values = torch.stack([torch.stack([f[name].detach().float() for name in found[0]]) for f in found]).mean(0)
+        scalars = [torch.stack([f[name].detach().float().to(self.accelerator.device) for name in found[0]]) for f in found]
+        values = torch.stack(scalars).mean(0)
         values = self.accelerator.reduce(values, "mean") if self.world > 1 else values
         if self.ema:
             self.ema.update()

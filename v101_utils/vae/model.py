@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from v101_utils.data.images import to_unit
 from v101_utils.nn.conditional_norm import ConditionalNorm
-from v101_utils.runtime import generator
+from v101_utils.runtime import device_of, generator
 from v101_utils.vae.objective import kl_to_prior, reparameterise
 
 
@@ -95,5 +95,5 @@ class VAE(nn.Module):
     def sample(self, count: int, seed: int = 0, beta: float = 1.0) -> torch.Tensor:
         """`count` decoded draws from the prior, in [-1, 1]; a pure function of the seed."""
         latents = torch.randn(count, self.latent_dim, generator=generator(seed))
-        latents = latents.to(next(self.parameters()).device)
+        latents = latents.to(device_of(self))
         return torch.cat([self.decode(part, beta) for part in latents.split(250)])

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from v101_utils.data import CLASSES
+from v101_utils.runtime import device_of
 from v101_utils.view.pictures import font, grid
 from v101_utils.widgets.chart import titled
 from v101_utils.widgets.live import live
@@ -42,7 +43,7 @@ class ClassMixView:
     @torch.no_grad()
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """(classes,): the classifier's probabilities, averaged over the images."""
-        return self.judge(images).softmax(1).mean(0).cpu()
+        return self.judge(images.to(device_of(self.judge))).softmax(1).mean(0).cpu()
 
     def bars(self, probabilities: torch.Tensor, asked: tuple[int, int]) -> Image.Image:
         """A bar for each class, those that were asked for in red."""

@@ -1,5 +1,6 @@
 """The knob of a critic: how hard it is held back, be it by the weight of a penalty or by the bound of its weights."""
 
+from copy import deepcopy
 from functools import cached_property
 
 import ipywidgets
@@ -35,8 +36,9 @@ class CriticView:
             raise ValueError("no critics: there should be at least one setting with its critic")
         if real.shape != fake.shape or real.ndim != 2 or real.shape[1] != 2:
             raise ValueError(f"points {tuple(real.shape)} and {tuple(fake.shape)}: they should be (N, 2), as many fakes as data")
-        self.critics, self.real, self.fake, self.knob, self.reach = dict(critics), real, fake, knob, reach
-        self.between = torch.lerp(real, fake, torch.rand(len(real), 1, generator=generator(0)))  # one place a pair
+        self.critics = {setting: deepcopy(critic).cpu() for setting, critic in critics.items()}  # so few points are no work for a GPU
+        self.real, self.fake, self.knob, self.reach = real.cpu(), fake.cpu(), knob, reach
+        self.between = torch.lerp(self.real, self.fake, torch.rand(len(real), 1, generator=generator(0)))  # one place a pair
 
     def critic(self, setting: float) -> nn.Module:
         """The critic of that setting. Raises ValueError that lists the settings there are."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from v101_utils.data import CLASSES, to_unit
 from v101_utils.diffusion import Clipped, add_noise
-from v101_utils.runtime import generator
+from v101_utils.runtime import device_of, generator
 from v101_utils.view.pictures import grid, rows
 from v101_utils.widgets.chart import Chart, titled
 from v101_utils.widgets.live import live
@@ -27,7 +27,8 @@ class NoiseView:
 
     def __init__(self, denoiser, images: torch.Tensor, labels: torch.Tensor | None = None, shown: int = 8, points: int = 26):
         """`images` (N, C, H, W) in [-1, 1], of which the first `shown` are drawn and all measure the curve; labels (N,)."""
-        self.denoiser, self.images, self.labels, self.shown = Clipped(denoiser), images, labels, shown
+        self.denoiser, self.shown, images = Clipped(denoiser), shown, images.to(device_of(denoiser))
+        self.images, self.labels = images, None if labels is None else labels.to(images.device)
         self.noise = torch.randn(images.shape, generator=generator(7)).to(images)
         self.times = np.linspace(0, 1, points)
 

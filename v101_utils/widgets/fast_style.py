@@ -8,6 +8,7 @@ from PIL import Image
 
 from v101_utils.data.photos import photo
 from v101_utils.style.blend import describe_blend
+from v101_utils.runtime import device_of
 from v101_utils.view.pictures import grid
 from v101_utils.widgets.chart import titled
 from v101_utils.widgets.live import live
@@ -52,8 +53,8 @@ class StyleBlendView:
         content, trouble = self._content(upload)
         amounts = torch.tensor([float(weights.get(name, 0.0)) for name in self.names])
         blend = amounts / amounts.sum() if amounts.sum() else amounts
-        made = self.model(content.to(next(self.model.parameters()).device), blend).cpu() if amounts.sum() else content
-        return titled(trouble or describe_blend(blend, self.names) or "as it is", grid(torch.cat([content, made]), zoom=1))
+        made = self.model(content.to(device_of(self.model)), blend) if amounts.sum() else content
+        return titled(trouble or describe_blend(blend, self.names) or "as it is", grid(torch.cat([content.cpu(), made.cpu()]), zoom=1))
 
 
 def style_blend_sliders(view: StyleBlendView) -> ipywidgets.VBox:

@@ -19,7 +19,7 @@ class LatentWalkView:
 
     def __init__(self, generator, seed: int, directions: torch.Tensor, neighbours: int = 7):
         """Raises ValueError unless the directions are unit vectors of the latents' size, and neighbours an odd number above 1."""
-        self.generator, self.start = generator, generator.latents(1, seed)  # (1, latent_dim)
+        self.generator, self.start, directions = generator, generator.latents(1, seed), directions.cpu()  # (1, latent_dim), (K, latent_dim)
         if directions.ndim != 2 or directions.shape[1:] != self.start.shape[1:] or len(directions) == 0:
             raise ValueError(f"directions are {tuple(directions.shape)}; they should be (K, {self.start.shape[1]})")
         if not torch.allclose(directions.norm(dim=1), torch.ones(len(directions)), atol=1e-3):

@@ -25,9 +25,9 @@ class WeightView:
             raise ValueError(f"content weights {list(pictures)}: there should be two at least, all above 0")
         if any(picture.shape != content.shape for picture in (style, *pictures.values())):
             raise ValueError(f"the style and the pictures should all be of the content's shape, {tuple(content.shape)}")
-        self.content, self.style, self.zoom = content, style, zoom
+        self.content, self.style, self.zoom = content.cpu(), style.cpu(), zoom
         self.weights = sorted(pictures)
-        self.pictures = [pictures[weight] for weight in self.weights]
+        self.pictures = [pictures[weight].cpu() for weight in self.weights]
 
     def at(self, weight: float) -> torch.Tensor:
         """The picture at a content weight: one that was computed, or between two of them their cross-fade, by the logarithm."""

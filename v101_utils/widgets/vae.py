@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from v101_utils.runtime import generator
+from v101_utils.runtime import device_of, generator
 from v101_utils.vae import kl_to_prior
 from v101_utils.view.pictures import rows
 from v101_utils.widgets.chart import Chart, titled
@@ -20,8 +20,8 @@ class BetaView:
 
     def __init__(self, model, images: torch.Tensor, shown: int = 8, points: int = 19):
         """`images` (N, C, H, W) in [-1, 1], of which the first `shown` are drawn and all measure the curve."""
-        self.model, self.images, self.shown = model, images, shown
-        self.noise = torch.randn(2 * shown, model.latent_dim, generator=generator(7))
+        self.model, self.images, self.shown = model, images.to(device_of(model)), shown
+        self.noise = torch.randn(2 * shown, model.latent_dim, generator=generator(7)).to(device_of(model))
         self.betas = np.geomspace(*model.betas, points)
 
     @cached_property
@@ -56,8 +56,8 @@ class LatentView:
     @torch.no_grad()
     def __init__(self, model, image: torch.Tensor, beta: float = 1.0, knobs: int = 6):
         """`image` (1, C, H, W) in [-1, 1]; `knobs`: how many latents, the ones of largest KL first."""
-        self.model, self.image, self.beta = model, image, beta
-        self.mean, log_var = model.encode(image, beta)  # (1, L)
+        self.model, self.image, self.beta = model, image.to(device_of(model)), beta
+        self.mean, log_var = model.encode(self.image, beta)  # (1, L)
         self.order = kl_to_prior(self.mean, log_var)[0].argsort(descending=True)[:knobs].tolist()
 
     @torch.no_grad()

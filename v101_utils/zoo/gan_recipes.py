@@ -14,12 +14,13 @@ from v101_utils.training import Task
 
 
 def dcgan(classes: int = 0) -> Generator:
-    return Generator(width=32, classes=classes, hidden=0 if classes else 128)
+    return Generator(width=32, classes=classes, hidden=128)
 
 
 def dcgan_task(generator: nn.Module) -> Task:
-    """The recipe of Radford et al. with larger steps, which the decay to zero allows."""
-    return AdversarialTask(generator, Discriminator(width=32, hidden=256), rates=(1e-3, 1e-3), betas=(0.5, 0.99))
+    """The recipe of Radford et al. with larger steps, which the decay to zero allows; labels, if any, are shown mismatched too."""
+    discriminator, mismatched = Discriminator(width=32, classes=generator.classes, hidden=256), 0.2 if generator.classes else 0.0
+    return AdversarialTask(generator, discriminator, rates=(1e-3, 1e-3), betas=(0.5, 0.99), mismatched=mismatched)
 
 
 def wgangp_task(generator: nn.Module) -> Task:
@@ -29,11 +30,6 @@ def wgangp_task(generator: nn.Module) -> Task:
     """
     critic = Discriminator(width=32, norm="layer", hidden=256)
     return AdversarialTask(generator, critic, "wasserstein", GradientPenalty(10.0, every=2), rates=(1e-3, 1e-3), betas=(0.0, 0.99))
-
-
-def cgan_task(generator: nn.Module) -> Task:
-    judge = Discriminator(width=32, classes=generator.classes, norm="none")
-    return AdversarialTask(generator, judge, constraint=R1(0.3, every=4), rates=(1.5e-3, 1.5e-3), betas=(0.0, 0.99))
 
 
 def class_shares(images: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,7 @@ def card(name: str, folder=SHIPPED) -> dict:
 
 def load(name: str, folder=SHIPPED, device="cpu") -> nn.Module:
     """The trained network, in eval mode. Raises KeyError for an unknown name, FileNotFoundError, ValueError if damaged."""
-    with torch.random.fork_rng():  # initial weights are drawn, and the caller's randomness is left alone
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and the caller's randomness is left alone
         model = recipe(name).build()
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():
