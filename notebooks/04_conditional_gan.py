@@ -417,7 +417,7 @@ plt.axhline((real[1] == wanted).float().mean(), color="black", ls=":")
 plt.show()
 
 # %% [markdown]
-# The dotted line is how often *real* pictures are recognised. Which of the lines gets there sooner, and does it stop there? What it costs stands in the diversity and in the distance. A step takes about a quarter longer, for one more pass of the discriminator.
+# The dotted line is how often *real* pictures are recognised. Which of the lines gets there sooner, and does it stop there? The price stands in the diversity. (The distance, in so short a training, may even gain: a discriminator that heard of labels early has more to teach.) A step takes about a quarter longer, for one more pass of the discriminator.
 #
 # ## The network that ships, measured
 #
@@ -439,7 +439,7 @@ plt.show()
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
 #
-# Here the two tables are alike nearly everywhere, mistakes and all, and the share of labels right is that of real pictures. (A line has some two hundred pictures, so one of two or three points is luck.) More than that is not to be had without drawing plainer clothes than there are; the next section but one does so on purpose.
+# Here the left diagonal is the higher one throughout, most of all for shirts, coats and pullovers, which real pictures mix up most. That is the formula of the last section at work, and no skill: what could be another class's is drawn less often. Nearly every class has paid for it in diversity. (A line has some two hundred pictures, so one of two or three points is luck.)
 #
 # ### What does the latent carry?
 #
@@ -469,7 +469,7 @@ for name, table in correlations.items():
 print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give. The **shade** is shared by all: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# Compare each table with what chance would give. The **shade** is shared by nearly all, by sandals least: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
 # The **width** is another matter: it is shared by some and not by others. Find the darkest squares beside the diagonal: what makes a T-shirt wide makes a dress, a coat, a shirt wide. Find the lines that are nearly white: for a sneaker, which always fills the picture from side to side, the width that a top has means nothing. The network found that out from the labels' pictures alone.
 #
 # ## Between two classes
@@ -560,7 +560,7 @@ panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that no longer belong to their class, is above 1. On its **right** the bargain looks like guidance: each step makes more labels right (plainer cases of a class than the data have), and takes diversity away. But compare the price in Fréchet distance with that in chapter 08.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that no longer belong to their class, is above 1. On its **right** diversity is taken away, as by guidance, but hardly a label is won for it, and soon labels are lost: this network has little left to win, since the mismatched pairs have told it. Compare with chapter 08, where each step of $s$ buys something.
 # Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
 # ### A knob of its own
@@ -586,8 +586,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Both knobs start at the network as it was trained (on the right, near the star) and buy labels with diversity. Where the two lines part, $s$ gets more labels right for the same diversity: it pushes along what makes a class, where $\psi$ takes away whatever latents vary, be it of use to tell a class or not. But look at the rows of pictures: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line: with hardly any latent left nearly every
-# label is right, by one picture for each class. A measure that can be perfect in this way should never be read alone. Real pictures themselves are "right" less often than those at a middling $\psi$.
+# Both knobs start at the network as it was trained, where the two lines meet. The star, real pictures, is to the right of it and below: some diversity was given for labels in training already. From there $\psi$ buys what few labels are left, for diversity, and $s$ buys none. Look at the rows of pictures for the reason: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line: with hardly any latent left every
+# label is right, by one picture for each class. A measure that can be perfect in this way should never be read alone. Real pictures themselves are "right" less often than those at any $\psi$ here.
 #
 # ## Common mistakes
 #
