@@ -16,6 +16,7 @@ import time
 import torch
 from diffusion import median_seconds, run_parts
 from gan_peers import pytorch_examples_dcgan, pytorch_gan_wgan_gp
+from torch.nn import functional as F
 
 from v101_utils import runtime, zoo
 from v101_utils.data import Batches, fashion_mnist, to_unit
@@ -116,7 +117,7 @@ def steps(few: int = 2) -> None:
 def seeds(count: int = 5) -> None:
     """The distance of the averaged generator's samples after the first steps, and the same before any, for each seed.
 
-    Of drawn shapes, which no classifier of clothes can judge, it is the mean squared distance to the nearest of 5,000 real ones.
+    Of drawn shapes, which no classifier of clothes can judge, it is the distance to the nearest real one.
     """
     for name, steps in CHAPTERS.items():
         found, made = [], recipe(name)
@@ -135,7 +136,9 @@ def seeds(count: int = 5) -> None:
 
 
 def nearest_shapes(images: torch.Tensor) -> float:
-    real = to_unit(torch.cat([draw(sample_factors(1000, 22, part)) for part in range(5)])).flatten(1)
+    """The mean squared distance of images (N, 3, S, S) in [0, 1] to the nearest of 5,000 real ones, at the side that they have."""
+    real = to_unit(torch.cat([draw(sample_factors(1000, 22, part)) for part in range(5)]))
+    real = F.adaptive_avg_pool2d(real, images.shape[-1]).flatten(1)
     return torch.cdist(images.cpu().flatten(1), real).min(1).values.square().mean().item() / real.shape[1]
 
 
