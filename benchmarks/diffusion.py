@@ -148,13 +148,12 @@ def judge_ours(record: Record, frechet, seconds: float, count: int) -> float:
 
 def median_seconds(runs: dict, rounds: int = 5) -> dict[str, float]:
     """The median seconds of each of `runs`, in alternating rounds, so that a slow minute of the machine hits all."""
-    fence = torch.cuda.synchronize if runtime.device().type == "cuda" else (lambda: None)
     seconds = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
-            fence()
+            runtime.wait_for(runtime.device())
             if number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(found) for name, found in seconds.items()}

@@ -119,12 +119,12 @@ def seeds(count: int = 5) -> None:
 
     Of drawn shapes, which no classifier of clothes can judge, it is the distance to the nearest real one.
     """
+    frechet = fashion_frechet(18_000)
     for name, steps in CHAPTERS.items():
-        found, made = [], recipe(name)
+        found, made, judge = [], recipe(name), nearest_shapes if name.endswith("shapes") else frechet
         for seed in range(count):
             torch.manual_seed(runtime.derive_seed(seed, 1))
             model = made.build()
-            judge = nearest_shapes if name.endswith("shapes") else fashion_frechet(18_000)
             before, ema = judge(to_unit(model.sample(COUNT))), Ema(model, 0.99)
             batches, plan = made.batches(seed, runtime.device()), runtime.Plan()
             for step in fit(made.task(model), batches, steps, seed=seed, ema=ema, plan=plan, progress=False):

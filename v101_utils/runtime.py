@@ -34,6 +34,12 @@ def device_of(network) -> torch.device:
     return next((p.device for p in parameters), torch.device("cpu"))
 
 
+def wait_for(where: torch.device) -> None:
+    """Until CUDA has done all that it was given, which a clock should wait for; a CPU is done already."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
 def profile() -> str:
     """How much work to do: `V101_PROFILE` if set, else "gpu" where there is CUDA and "laptop" where there is not.
 
@@ -144,14 +150,13 @@ def _seconds(task, batch, plan: Plan, where: torch.device, repeats: int = 3) -> 
     task = deepcopy(task).to(where, memory_format=plan.memory_format)
     batch = recursively_apply(plan.place, batch, where)
     dtype = torch.float16 if plan.precision == "fp16" else torch.bfloat16
-    fence = torch.cuda.synchronize if where.type == "cuda" else (lambda: None)
     times = []
     for _ in range(repeats + 1):  # the first warms up
-        fence()
+        wait_for(where)
         start = time.perf_counter()
         with torch.autocast(where.type, dtype, enabled=plan.precision != "no"):
             task.training_step(batch, lambda loss, optimiser: loss.backward())
-        fence()
+        wait_for(where)
         times.append(time.perf_counter() - start)
     return min(times[1:])
 

@@ -22,7 +22,7 @@ class _Outer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (x,) = ctx.saved_tensors
-        return (gradient + gradient.mT).to(x.dtype) @ x  # after autocast the gradient is a half, and x is not
+        return (gradient + gradient.mT) @ x
 
 
 def gram(features: torch.Tensor) -> torch.Tensor:
