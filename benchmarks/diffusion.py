@@ -128,22 +128,22 @@ def quality(seconds: float, count: int, out: Path | None) -> None:
         record.add(name, theirs[name], images, steps=clock.number, seconds=round(spent),
                    seconds_an_image=round((time.perf_counter() - start) / count, 4))  # fmt: skip
     best = min(theirs, key=theirs.get)
-    print(f"ratio of Frechet distances, ours unguided to that of the best peer ({best}): 1/{theirs[best] / ours:.1f} "
-          "(at most 1/12 is asked)", flush=True)  # fmt: skip
+    ratios = ", ".join(f"{how} 1/{theirs[best] / distance:.1f}" for how, distance in ours.items())
+    print(f"ratios of Frechet distances to that of the best peer ({best}): {ratios} (at most 1/12 is asked)", flush=True)
 
 
-def judge_ours(record: Record, frechet, seconds: float, count: int) -> float:
-    """Trains ours and adds it to the record: with a fair mix of labels, with none, and guided. Returns the first."""
+def judge_ours(record: Record, frechet, seconds: float, count: int) -> dict[str, float]:
+    """Trains ours and adds its distances to the record: with a fair mix of labels, with none, and guided."""
     clock = Clock(seconds)
     model, plan = train_ours(clock)
-    spent, distances = clock.spent, []
+    spent, distances = clock.spent, {}
     for name, how in {"unguided": {}, "null label": {"labels": "none"}, "guidance 2": {"guidance": 2.0}}.items():
         start = time.perf_counter()
         images = to_unit(model.sample(count, **how)).cpu()
-        distances.append(frechet(images))
-        record.add(f"ours, {name}", distances[-1], images, steps=clock.number, seconds=round(spent), plan=plan,
+        distances[name] = frechet(images)
+        record.add(f"ours, {name}", distances[name], images, steps=clock.number, seconds=round(spent), plan=plan,
                    seconds_an_image=round((time.perf_counter() - start) / count, 4))  # fmt: skip
-    return distances[0]
+    return distances
 
 
 def median_seconds(runs: dict, rounds: int = 5) -> dict[str, float]:

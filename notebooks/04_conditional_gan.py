@@ -53,7 +53,7 @@ here = runtime.device()
 # ## The picture first
 #
 # A network that ships with this project. Each **column** is a class that we asked for; each **row** is one latent, one vector $z$ of 64 normal numbers, used ten times. So go along a row to see what changes with
-# the class alone, and down a column to see what changes with the latent alone.
+# the class alone, and down a column to see what changes with the latent alone. The columns are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot, here and in all pictures of ten columns below.
 
 # %%
 model, card = zoo.load("cgan-fashion", device=here), zoo.card("cgan-fashion")
@@ -69,7 +69,7 @@ def columns(generator, latents):
 grid(columns(model, model.latents(6, seed=1)), columns=10)
 
 # %% [markdown]
-# The columns are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot. The label says *what*; what is left for the latent is *how*: keep an eye on the shade along a row. We measure below how much of it is shared between classes.
+# The label says *what*; what is left for the latent is *how*: keep an eye on the shade along a row. We measure below how much of it is shared between classes.
 #
 # ## The idea
 #
@@ -94,7 +94,7 @@ grid(columns(model, model.latents(6, seed=1)), columns=10)
 #
 # ### Check: the best discriminator, and what a blind one would miss
 #
-# A world so small that it fits in a table: three labels (lines), and pictures that are one of four values (columns). The generator makes the worst mistake that leaves every picture perfect: it has the three labels **shuffled**.
+# A world so small that it fits in a table: three labels (rows), and pictures that are one of four values (columns). The generator makes the worst mistake that leaves every picture perfect: it has the three labels **shuffled**.
 
 # %%
 p = torch.tensor([[0.70, 0.20, 0.05, 0.05], [0.10, 0.60, 0.20, 0.10], [0.05, 0.05, 0.30, 0.60]], dtype=torch.float64)  # p(x|y)
@@ -104,7 +104,7 @@ tables({"p(x|y), data": p, "q(x|y), generator": q, "D*(x, y)": best}, list("1234
 plt.show()
 
 # %% [markdown]
-# The two left tables have the same lines in another order. $D^*$ is dark where a picture is more common in the data *under this label*. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
+# The two left tables have the same rows in another order. $D^*$ is dark where a picture is more common in the data *under this label*. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
 # of $D$ until $V$ no longer grows.
 
 # %%
@@ -215,7 +215,7 @@ source(Discriminator.forward)
 # ### Check: the projection form is exact for log-linear classes
 #
 # Eight pictures with three random features each, six labels, random weights. From them the tables of $p$ and $q$, and from those the best logit for each pair. If the derivation is right, then what depends on the label, the logit less its mean over labels, is a product of
-# an 8×3 and a 3×6 matrix: it has three singular values and no more, and the features explain all of it. Below, the same for tables without any structure.
+# an 8×3 and a 3×6 matrix: no more than three of its singular values are above zero, and the features explain all of it. Below, the same for tables without any structure.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -239,15 +239,15 @@ for name, logits in {
           f"  left over {unexplained.norm() / of_label.norm():.3f}")
 
 # %% [markdown]
-# In the first line the projection form is not an approximation, it *is* the best discriminator. In the second it cannot be, with three features. A real network learns its features, many of them (here 3,136), such that classes become as good as linear in them. That is an assumption about the task, put into
+# In the first line the inner product is no approximation: as far as the label is concerned it *is* the best discriminator, and what is left is one number for each picture, for a $\psi$ that is flexible enough. In the second it cannot be, with three features. A real network learns its features, many of them (here 3,136), such that classes become as good as linear in them. That is an assumption about the task, put into
 # the shape of the network; concatenation assumes nothing and has to learn it all.
 #
 # (There is a third way: let the discriminator also *guess* the class, and reward the generator for pictures that are guessed right: AC-GAN, Odena et al. 2017. It is a different game, and one that prefers pictures that are easy to tell over pictures that are true.)
 #
 # ## Training, live
 #
-# Both discriminators, each from the same start, against generators with the same start. Non-saturating loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
-# ten columns in the upper line, another in the lower one. And at some steps we ask a classifier, which is no part of the game: what share of the pictures is of the class that was asked for?
+# Both discriminators, from the same seed, against generators with the same start. Non-saturating loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
+# ten columns in the upper row, another in the lower one. And at some steps we ask a classifier, which is no part of the game: what share of the pictures is of the class that was asked for?
 
 # %%
 train, test = (fashion_mnist(part, source="shipped", device=here) for part in ("train", "test"))
@@ -300,11 +300,11 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The dotted line on the left is $\log 4$, the loss of a discriminator that cannot tell (a loss is what one minimises, so it is $-V$). On the right it is chance. **The class is learned first**: within some dozens of steps the classifier recognises most of what was asked for, at a time when the pictures
-# are no more than blurs of the right outline. After that the share hardly moves, though the pictures become a great deal better. So "labels right" says whether the label is obeyed, not whether the picture is good. For that we need two more measures, as in chapter 08.
+# The dotted line on the left is $\log 4$, the loss of a discriminator that cannot tell (a loss is what one minimises, so it is $-V$). On the right it is chance. **The class is learned first**: by step 100 the classifier recognises most of what was asked for, at a time when the pictures
+# are no more than blurs of the right outline. After that the share gains little, though the pictures become a great deal better. So "labels right" says whether the label is obeyed, not whether the picture is good. For that we need two more measures, as in chapter 08.
 #
 # * The **Fréchet distance** from the training pictures (not comparable with the FID of papers).
-# * **Diversity**: how different are two pictures *of one class*, 1 minus the cosine of their features in the classifier, averaged over all pairs? A network that draws one perfect bag again and again obeys every label and has a diversity of 0. We print it as a part of that of real pictures. Above 1 it is no merit: then the pictures asked for as one class are of several.
+# * **Diversity**: how different are two pictures *of one class*, 1 minus the cosine of their features in the classifier, averaged over all pairs? A network that draws one perfect bag again and again obeys every label and has a diversity of 0. We print it as a part of that of real pictures. Well above 1 it is no merit: then the pictures asked for as one class are of several, or of none.
 
 # %%
 judge = zoo.load("classifier-fashion", device=here)
@@ -348,35 +348,36 @@ rows({name: columns(generator, generator.latents(3, seed=4))
 #
 # ## Real pictures under wrong labels
 #
-# So far the discriminator hears of labels in a roundabout way. As long as drawn pictures are poor it can tell them without a look at the label, and so it pays little attention to it. Reed and others (2016) show it a third kind of pair: a **real picture with a wrong label**, to be scored as a fake. Their pictures are perfect, so nothing but the label gives them away.
-# In the package that is one number, `AdversarialTask(..., mismatched=s)`: the share of the fakes' weight in the loss that such pairs have, a half in the paper.
+# So far the discriminator hears of labels in a roundabout way. As long as drawn pictures are poor it can tell them without a look at the label, and so it pays little attention to it. Reed and others (2016) show it a third kind of pair: a **real picture with a wrong label**, to be scored as a fake. Such a picture is real, so nothing but the label gives it away.
+# In the package that is one number, `AdversarialTask(..., mismatched=λ)`: the weight of such pairs among the fakes. The paper takes a half.
 #
-# Is it still the same game? With labels equally likely, the pictures under a wrong label $y$ are a mixture of all other classes; call it $m(x\mid y)$. Fakes now come from $(1-s)\,q+s\,m$, and the best discriminator, found as above, is
+# Is it still the same game? With labels equally likely, the pictures under a wrong label $y$ are a mixture of all other classes; call it $m(x\mid y)$. Fakes now come from $(1-\lambda)\,q+\lambda\,m$, and the best discriminator, found as above, is
 #
-# $$D^*(x,y)=\frac{p(x\mid y)}{p(x\mid y)+(1-s)\,q(x\mid y)+s\,m(x\mid y)} .$$
+# $$D^*(x,y)=\frac{p(x\mid y)}{p(x\mid y)+(1-\lambda)\,q(x\mid y)+\lambda\,m(x\mid y)} .$$
 #
-# A generator is at rest where no picture that it draws would score better than another, that is where $D^*$ has one value over all that it draws: where $\big((1-s)\,q+s\,m\big)/p$ is a constant, $c$. So
+# A generator is at rest where all pictures that it draws score alike, and none that it leaves out would score better: where $\big((1-\lambda)\,q+\lambda\,m\big)/p$ is a constant $c_y$ over all that it draws, and $\lambda\,m/p$ alone is at least $c_y$ for the rest. So
 #
-# $$\boxed{\;q(x\mid y)=\frac{\max\big(0,\ c_y\,p(x\mid y)-s\,m(x\mid y)\big)}{1-s}\;}$$
+# $$\boxed{\;q(x\mid y)=\frac{\max\big(0,\ c_y\,p(x\mid y)-\lambda\,m(x\mid y)\big)}{1-\lambda}\;}$$
 #
-# with $c_y$ such that it sums to 1. Where no other class has such a picture, $m=0$, and its share grows a little. Where others have it too, its share falls, to nothing if they have it often enough. If all of $q$ is above zero, then $c_y=1$ and
+# with $c_y$ such that it sums to 1. What decides is the ratio $m/p$: how common the picture is elsewhere, against how common it is here. Where the ratio is small, the picture's share grows, by the factor $c_y/(1-\lambda)$ at most. Where it is large, the share falls, and from $m/p=c_y/\lambda$ on the picture is drawn no more.
+# Classes that share no picture have $c_y=1-\lambda$ and $q=p$: between them nothing changes. At the other end, where each picture of the other classes could be this one's too, and none is cut off, $c_y=1$ and
 #
-# $$q=p+\frac{s}{1-s}\,(p-m):$$
+# $$q=p+\frac{\lambda}{1-\lambda}\,(p-m):$$
 #
-# the class, and some more of what sets it apart from the others. The network draws **plainer cases of a class than there are**. Hold that against guidance, below and in chapter 08: a bargain of the same kind, struck in training.
+# the class, and some more of what sets it apart from the others. So the network draws **plainer cases of a class than there are**, where classes overlap. Hold that against guidance, below and in chapter 08: it has another mechanism, and strikes a bargain of the same kind.
 #
 # ### Check: where that game comes to rest
 #
-# Three labels, five pictures, some of which go with two labels, and $s=\tfrac12$. A generator that is a table learns against the best discriminator, by gradients.
+# Three labels, five pictures, some of which go with two labels or all three, and $\lambda=\tfrac12$. A generator that is a table learns against the best discriminator, by gradients.
 
 # %%
 world = torch.tensor([[0.70, 0.20, 0.10, 0.00, 0.00], [0.00, 0.10, 0.50, 0.40, 0.00], [0.00, 0.00, 0.10, 0.20, 0.70]], dtype=torch.float64)
-others = (world.sum(0) - world) / (len(world) - 1)  # m(x|y): the mean of the other lines
+others = (world.sum(0) - world) / (len(world) - 1)  # m(x|y): the mean of the other rows
 logits = torch.zeros_like(world, requires_grad=True)
 optimiser = torch.optim.Adam([logits], lr=0.2)
 for _ in range(2000):
     learned = logits.softmax(1)
-    score = (world / (world + (learned.detach() + others) / 2)).clamp(min=1e-12).log()  # log D* for s = 1/2 and the q of this step
+    score = (world / (world + (learned.detach() + others) / 2)).clamp(min=1e-12).log()  # log D* for λ = 1/2 and the q of this step
     optimiser.zero_grad()
     (-(learned * score).sum()).backward()
     optimiser.step()
@@ -393,22 +394,22 @@ for _ in range(60):  # c_y by halving: the larger it is, the larger is the sum
     enough = formula.sum(1, keepdim=True) >= 1
     low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
 print("learned is within 0.01 of the formula:", bool((learned - formula).abs().max() < 0.01))
-for label, line in zip("abc", formula.tolist()):
-    print(label, *[f"{value:.2f}" for value in line])
+for label, row, c in zip("abc", formula.tolist(), high[:, 0].tolist()):
+    print(f"formula, {label}:", *[f"{value:.2f}" for value in row], f"  c = {c:.2f}")
 
 # %% [markdown]
-# Picture 3 is one in ten for label a, but half of label b's: a draws it no more. Picture 1 is a's own, and its share has grown.
+# Picture 3 is one in ten for label a, but half of label b's: a draws it no more. Picture 1 is a's own, and its share has grown. For label b picture 3 grows too, although a and c have it: there it is far more common than with them. It is the ratio that counts.
 #
 # ### The same, of clothes
 #
-# The projection's training once more, from the same start, with a little of it and with as much as in the paper:
+# The projection's training once more, from the same start, with $\lambda=0.2$ and with the paper's half:
 
 # %%
 from functools import partial
 
-shares_of_wrong, told = (0.2, 0.5), {"s = 0": (projection, right_p)}
-for s in shares_of_wrong:
-    told[f"s = {s:g}"] = play(game(task=partial(AdversarialTask, mismatched=s), classes=10), steps)[::2]
+shares_of_wrong, told = (0.2, 0.5), {"mismatched 0": (projection, right_p)}
+for share in shares_of_wrong:
+    told[f"mismatched {share:g}"] = play(game(task=partial(AdversarialTask, mismatched=share), classes=10), steps)[::2]
 report("real test pictures", real)
 for name, (generator, _) in told.items():
     report(name, measure(generator.sample(count, seed=2)))
@@ -417,33 +418,34 @@ plt.axhline((real[1] == wanted).float().mean(), color="black", ls=":")
 plt.show()
 
 # %% [markdown]
-# The dotted line is how often *real* pictures are recognised. Which of the lines gets there sooner, and does it stop there? The price stands in the diversity. (The distance, in so short a training, may even gain: a discriminator that heard of labels early has more to teach.) A step takes about a quarter longer, for one more pass of the discriminator.
+# The dotted line is how often *real* pictures are recognised. Which of the lines gets there sooner, and does it stop there? The price stands in the diversity. (The distance, in so short a training, may even fall: a discriminator that heard of labels early has more to teach.) A step takes about a quarter longer, for one more pass of the discriminator.
 #
 # ## The network that ships, measured
 #
-# It is of the projection kind, has the two additional layers and the normalisation of chapter 02's, was shown mismatched labels with $s=0.2$, and was trained for many more steps. How far is it from the data as a whole, is each class obeyed, how various is each, and what is a class taken for where it is not recognised?
+# It is of the projection kind, has the two additional layers and the normalisation of chapter 02's, was shown real pictures under wrong labels with $\lambda=0.2$, and was trained for many more steps. How far is it from the data as a whole, is each class obeyed, how various is each, and what is a class taken for where it is not recognised?
 
 # %%
 drawn = measure(model.sample(count, seed=5))
 confused = {name: confusion(found, wanted) for name, (_, found, _) in (("drawn", drawn), ("real", real))}
 report("drawn", drawn)
 for c, name in enumerate(CLASSES):
-    print(f"{name:10} labels right: drawn {confused['drawn'][c, c]:.2f}, real {confused['real'][c, c]:.2f}   "
+    print(f"{name:10} labels right: drawn {confused['drawn'][c, c]:.3f}, real {confused['real'][c, c]:.3f}   "
           f"diversity, real is 1: {drawn[2][c] / real[2][c]:.2f}")
 
 # %%
-tables(confused, CLASSES, CLASSES, "recognised as", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.005 else "")
+tables(confused, CLASSES, CLASSES, "recognised as", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.01 else "")
 plt.show()
 
 # %% [markdown]
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
 #
-# Here the left diagonal is the higher one throughout, most of all for shirts, coats and pullovers, which real pictures mix up most. That is the formula of the last section at work, and no skill: what could be another class's is drawn less often. Nearly every class has paid for it in diversity. (A line has some two hundred pictures, so one of two or three points is luck.)
+# Here the left diagonal is the higher one throughout, most of all for shirts, coats and pullovers, which real pictures mix up most. The *direction* is that of the last section's formula: what could be another class's is drawn less often. The size is not. With ten classes any one of the others has a ninth of $m$, which $\lambda=0.2$ makes smaller still, and classes that nothing else looks like should have paid nothing. Yet nearly every class
+# has lost diversity, trousers the most. The rest is the old weakness of GANs: the rare cases of a class are left out. (A row has two hundred pictures, so one or two points are luck.)
 #
 # ### What does the latent carry?
 #
-# Nobody told the generator what to do with $z$. If the first row of this chapter is no accident, the same latent gives the same *shade* in all classes, although no sneaker was ever compared with a dress. Measure it: two hundred latents, each drawn in all ten classes; the mean brightness of the garment's own pixels, and its width
+# Nobody told the generator what to do with $z$. If the first row of this chapter is no accident, the same latent makes all classes darker or lighter together, although no sneaker was ever compared with a dress. Measure it: two hundred latents, each drawn in all ten classes; the mean brightness of the garment's own pixels, and its width
 # in columns of pixels; and how these correlate between two classes that share their latents.
 
 # %%
@@ -470,7 +472,7 @@ print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2
 
 # %% [markdown]
 # Compare each table with what chance would give. The **shade** is shared by nearly all, by sandals least: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
-# The **width** is another matter: it is shared by some and not by others. Find the darkest squares beside the diagonal: what makes a T-shirt wide makes a dress, a coat, a shirt wide. Find the lines that are nearly white: for a sneaker, which always fills the picture from side to side, the width that a top has means nothing. The network found that out from the labels' pictures alone.
+# The **width** is another matter: it is shared by some and not by others. Find the darkest squares off the diagonal. Then find the rows that are nearly white, and beware: a sneaker fills the picture from side to side, its width hardly varies, and so there is hardly anything that *could* correlate. That says more about the measure than about the network.
 #
 # ## Between two classes
 #
@@ -520,17 +522,16 @@ for axes, (a, b) in zip(panels, ((3, 0), (1, 8))):
 plt.show()
 
 # %% [markdown]
-# Straight lines would be a cross-fade of probabilities. For the pair that is alike the change is gradual, a shape that moves. For the other it is a switch: little happens for a while, and then much within a few steps of the slider. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong. And watch "any other": where it rises, the way from one class to the
-# other passes by a third.
+# Straight lines would be a cross-fade of probabilities. For the pair that is alike the change is gradual, a shape that moves. For the other, the first class is lost before the second is found: in between, most of the probability lies with "any other", which are the broken pictures in the middle of the strip above. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong.
 #
 # ## Beyond a class: guidance, and why it is not a GAN's
 #
-# Conditional GANs and **classifier-free guidance** are often told in one breath. They have the label in common and nothing else. Guidance (Ho and Salimans 2022; chapter 08) belongs to diffusion: one network gives *two predictions* of the noise at each noise level, with the label and without, and while sampling one goes
-# beyond the one, away from the other:
+# Conditional GANs and **classifier-free guidance** are often told in one breath. They share the label, and the wish for plainer cases; the mechanism is another. Guidance (Ho and Salimans 2022; chapter 08) belongs to diffusion: one network gives *two predictions* of the noise at each noise level, with the label and without, and while sampling one goes
+# past the prediction with the label, away from the one without:
 #
 # $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
 #
-# Three things make that work, and a GAN has none of them. The difference is, up to a factor, the gradient of a log probability, $\nabla\log p(y\mid x)$; a generator knows no probabilities. The prediction without a label was *trained*, by dropping labels; a generator was never asked for "anything". And a step too far is looked at again by
+# Three things make that work, and a GAN has none of them. The difference is, up to a factor, the gradient of a log probability, $\nabla_{x_t}\log p(y\mid x_t)$, at the noisy picture; a generator knows no probabilities. The prediction without a label was *trained*, by dropping labels; a generator was never asked for "anything". And a step too far is looked at again by
 # the following steps; a GAN draws in one stroke.
 #
 # Still, one can copy the *form*. Take shares beyond 1: $s$ times the class and $1-s$ times the mean of all ten, $\bar e$. At $s=2$ that is twice the class, less the mean:
@@ -538,11 +539,12 @@ plt.show()
 # $$e=\bar e+s\,(e_y-\bar e),\qquad \bar e=\tfrac1{10}\sum_k e_k.$$
 
 # %%
-def beyond(s):  # -> shares (10, 10): line c is for class c; they sum to 1 for every s
+def beyond(s):  # -> shares (10, 10): row c is for class c; each sums to 1 for every s
     return torch.lerp(torch.full((10, 10), 0.1), eye, s)
 
 
-rows({f"s = {s:g}": model.draw(model.latents(1, seed=3).expand(10, -1), beyond(s)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
+two = model.latents(2, seed=3).repeat_interleave(10, 0)
+rows({f"s = {s:g}": model.draw(two, beyond(s).repeat(2, 1)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
 
 # %%
 scales = runtime.pick(ci=[1.0, 2.0], laptop=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0], gpu=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0])
@@ -554,39 +556,41 @@ for s, found in zip(scales, by_scale):
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
 rights = [(found == wanted).float().mean() for _, found, _ in by_scale]
 spreads = [diversity.mean() / real[2].mean() for _, _, diversity in by_scale]
-curves(scales, {"": [distance for distance, *_ in by_scale]}, "s", "Fréchet distance", "", panels[0], marker="o")
-curves(scales, {"labels right": rights, "diversity, real is 1": spreads}, "s", "", "", panels[1], marker="o")
+curves(scales, {"": [distance for distance, *_ in by_scale]}, "s", "Fréchet distance", "how far from the data", panels[0], marker="o")
+curves(scales, {"labels right": rights, "diversity, real is 1": spreads}, "s", "share", "obedience and variety", panels[1], marker="o")
 panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that no longer belong to their class, is above 1. On its **right** diversity is taken away, as by guidance, but hardly a label is won for it, and soon labels are lost: this network has little left to win, since the mismatched pairs have told it. Compare with chapter 08, where each step of $s$ buys something.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that belong to no class, is above 1. On its **right** diversity is taken away, as by guidance, but not a label is won for it, and soon labels are lost: this network has little left to win, since the mismatched pairs have taught it already. Compare with chapter 08, where each step of $s$ buys something.
 # Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
 # ### A knob of its own
 #
-# A GAN has another one for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. Here they are multiplied by $\psi<1$, so that they lie nearer to the middle, where the training had its most common cases. This is **truncation** (Brock et al. 2019, who draw a number again where it is large; chapter 05 does it in another space). `sample` takes it as `psi`.
+# A GAN has another one for fidelity against diversity: draw the latents from a narrower distribution than the one it was trained with. Here they are multiplied by $\psi<1$ (another $\psi$ than the discriminator's). Each number is then a common one. The vector as a whole is shorter than any that the training had, so that this works well is an observation and no theorem. This is **truncation** (Brock et al. 2019, who draw a number again where it is large; chapter 05 does it in another space). `sample` takes it as `psi`.
 
 # %%
 psis = runtime.pick(ci=[1.0, 0.5], laptop=[1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1], gpu=[1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1])
-rows({f"ψ = {psi:g}": columns(model, psi * model.latents(1, seed=3)) for psi in psis})
+rows({f"ψ = {psi:g}": columns(model, psi * model.latents(2, seed=3)) for psi in psis})
 
 # %%
 by_psi = [measure(model.sample(count, seed=5, psi=psi)) for psi in psis]
 for psi, found in zip(psis, by_psi):
     report(f"ψ = {psi:g}", found)
 figure, axes = plt.subplots(figsize=(5.5, 3.4))
-knobs = {"s from 1 up": [found for s, found in zip(scales, by_scale) if s >= 1], "ψ from 1 down": by_psi}
+knobs = {"s": {s: found for s, found in zip(scales, by_scale) if s >= 1}, "ψ": dict(zip(psis, by_psi))}
 for name, measured in knobs.items():
-    axes.plot([diversity.mean() / real[2].mean() for *_, diversity in measured],
-              [(found == wanted).float().mean() for _, found, _ in measured], "o-", label=name)
+    places = [((diversity.mean() / real[2].mean()).item(), (found == wanted).float().mean().item()) for _, found, diversity in measured.values()]
+    settings = list(measured)
+    axes.plot(*zip(*places), "o-", label=f"{name} from 1 to {settings[-1]:g}")
+    axes.annotate(f"{name} = {settings[-1]:g}", places[-1], xytext=(6, -12), textcoords="offset points")
 axes.plot(1, (real[1] == wanted).float().mean(), "k*", ms=10, label="real pictures")
-axes.set(xlabel="diversity, real is 1", ylabel="labels right")
+axes.set(xlabel="diversity, real is 1", ylabel="labels right", title="two knobs, from the same start")
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# Both knobs start at the network as it was trained, where the two lines meet. The star, real pictures, is to the right of it and below: some diversity was given for labels in training already. From there $\psi$ buys what few labels are left, for diversity, and $s$ buys none. Look at the rows of pictures for the reason: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line: with hardly any latent left every
+# Both knobs start at the network as it was trained, where the two lines meet. The star, real pictures, is to the right of it and below: some diversity was given for labels in training already. From there $\psi$ buys what few labels are left, for diversity, and $s$ buys none. Look at the rows of pictures for the reason: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line of the list: with hardly any latent left every
 # label is right, by one picture for each class. A measure that can be perfect in this way should never be read alone. Real pictures themselves are "right" less often than those at any $\psi$ here.
 #
 # ## Common mistakes
@@ -634,7 +638,7 @@ plt.show()
 # %% [markdown]
 # ### Common mistake 1: labels for the generator, none for the discriminator
 #
-# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and clothes come out. But it is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its two rows, a latent each: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and its loss looks as healthy as the right one's. (In so short a training the pictures are poorer as well, but what gives the mistake away is that all columns are alike.) It is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its two rows, a latent each: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
 #
 # ### Common mistake 2: drawn for one label, judged with another
 #
@@ -669,7 +673,7 @@ curves(list(right_faint), lines, "step", "share", "labels right, concatenation",
 plt.show()
 
 # %% [markdown]
-# At the very start neither line is above chance: pictures must be something before a label can be obeyed. Then the faint one rises more slowly. But it catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 grow out of their faintness within some dozens of steps, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
+# At the very start neither line is above chance: pictures must be something before a label can be obeyed. Then the faint one rises more slowly. But it catches up: Adam takes steps of about the learning rate whatever the size of a weight, so that faint rows of 0.01 grow out of their faintness within a hundred or two of them, if they are useful. So this one mends itself here; with plain gradient descent, or a label that matters less than a kind of clothes does, it may take far longer. It is cheap to
 # look, and to start in proportion.
 #
 # In the **generator** it is the other way round: there a label should start *small*. PyTorch draws an embedding from $\mathcal N(0,1)$, as large as the latent. Then at the start the picture is as much the label's as the latent's, a class finds its one safe picture before it has learned to use the latent, and stays there for long. The package starts it at 0.02, like all other weights. The projection's training, with the one and the other:
@@ -731,9 +735,10 @@ check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).
 # %% [markdown]
 # ## Summary
 #
-# * A conditional GAN plays the game of chapter 01 once for each label. Its rest is $q(x\mid y)=p(x\mid y)$ for every label, where the best discriminator is $\tfrac12$.
+# * A conditional GAN plays the game of chapter 01 once for each label. Its rest, without such pairs as in the fourth point, is $q(x\mid y)=p(x\mid y)$ for every label, where the best discriminator is $\tfrac12$.
 # * The discriminator must see the label, the **same** label that the picture was drawn for, beside real pictures with their own. Without it the generator is free to ignore the label, and does.
 # * A label enters as an embedding. In the generator it is put beside the latent, which shifts the first layer. In the discriminator it is painted as a channel (concatenation) or multiplied with the features (projection, which is exact where classes are log-linear in them).
+# * Real pictures under wrong labels, scored as fakes, teach obedience sooner. The game then rests at plainer cases of a class than there are, wherever classes overlap.
 # * Obedience, quality and diversity are three things. Measure all three: "labels right" alone is high long before the pictures are good.
 # * Start the discriminator's label in proportion and the generator's small, or each class becomes one picture.
 # * Embeddings can be mixed: points between two classes are between them in the picture, too. Points *beyond* a class are where the network was never trained: plainer, and soon broken. Guidance is another thing, and diffusion's.
@@ -742,6 +747,7 @@ check(asked_given_recognised, *example, truth=lambda t, f: (t.T * f / (t.T * f).
 #
 # * Goodfellow et al. *Generative Adversarial Nets.* NeurIPS 2014.
 # * Mirza, Osindero. *Conditional Generative Adversarial Nets.* arXiv 2014.
+# * Reed, Akata, Yan, Logeswaran, Schiele, Lee. *Generative Adversarial Text to Image Synthesis.* ICML 2016.
 # * Odena, Olah, Shlens. *Conditional Image Synthesis with Auxiliary Classifier GANs.* ICML 2017.
 # * Miyato, Koyama. *cGANs with Projection Discriminator.* ICLR 2018.
 # * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.

@@ -31,6 +31,12 @@ def pixels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture).astype(int)[24:]
 
 
+def test_two_classes_are_enough():
+    view = ClassMixView(Generator(width=4, latent_dim=8, classes=2).eval(), Classifier(classes=2).eval(), names=("a", "b"), count=2)
+    first, second, *_ = class_mix_sliders(view).children
+    assert (first.value, second.value) == (1, 0)
+
+
 @pytest.mark.parametrize("change", [{"first": 1}, {"second": 5}, {"share": 0.6}, {"seed": 1}])
 def test_render_is_pure_and_depends_on_every_value(view, change):
     first, other, again = (pixels(view.render(**values)) for values in (VALUES, VALUES | change, VALUES))

@@ -244,7 +244,7 @@ ERRORS = {
     "reconstruct vae-shapes --input good.npz --out x.npz": r"good.npz.*\(N, 3, 32, 32\)",
     "train gan-of-cats --out new": "gan-of-cats.*vae-fashion",
     "train vae-shapes --steps 0 --out new": "steps.*0",
-    "train vae-shapes --steps 1 --seed -1 --out new": "",
+    "train vae-shapes --steps 1 --seed -1 --out new": "seed -1: it should be 0 or above",
     "train vae-shapes --steps 1 --out good.npz/new": "good.npz",
 }
 

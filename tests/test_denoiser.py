@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from v101_utils.diffusion import PREDICTS, Clipped, Denoiser, GaussianMixture, add_noise, cosine, linear
+from v101_utils.diffusion import PREDICTS, Clipped, Denoiser, GaussianMixture, add_noise, cosine, linear, ve
 from v101_utils.diffusion.denoiser import both, target
 from v101_utils.nn import UNet
 
@@ -272,6 +272,16 @@ def test_what_cannot_be_drawn_is_refused_before_any_work(options, message):
 def test_labels_for_a_network_without_are_refused(labels):
     with pytest.raises(ValueError, match="without labels"):
         trained(classes=0).sample(2, labels=labels)
+
+
+def test_samples_start_with_as_much_noise_as_the_schedule_ends_with():
+    class Told(Spy):
+        def forward(self, x, t, labels):
+            a, sigma = ve().levels(t, x)
+            return (0.5 * sigma**2 + 0.01 * a * x) / (0.01 * a**2 + sigma**2)  # the mean of x0, for data N(0.5, 0.1^2)
+
+    drawn = Denoiser(Told(), ve(), "x0", bounded=False).sample(500, sampler="ddim", steps=200)
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01) and drawn.std().item() == pytest.approx(0.1, rel=0.1)
 
 
 def test_a_network_must_tell_the_shape_of_its_images():

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from v101_utils.gans import R1, AdversarialTask, Clip, Constraint, Discriminator, Generator, GradientPenalty, SpectralNorm
+from v101_utils.gans import R1, AdversarialTask, Clip, Constraint, Discriminator, Generator, GradientPenalty, SpectralNorm, StyleDiscriminator
 from v101_utils.gans import image_gradients as gradients_of
 from v101_utils.gans.objectives import Objective
 from v101_utils.runtime import Plan
@@ -29,6 +29,11 @@ class Critic(nn.Module):
     def forward(self, x):
         self.given = x
         return (x * self.w + self.a / 2 * x.square()).sum((1, 2, 3))
+
+
+def test_spectral_norm_says_where_it_finds_nothing_to_do():
+    with pytest.raises(ValueError, match="StyleDiscriminator has no Linear"):
+        SpectralNorm().prepare(StyleDiscriminator())
 
 
 def smooth() -> nn.Module:

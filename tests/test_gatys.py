@@ -186,6 +186,17 @@ def test_what_is_refused_before_any_work(content, style, wrong, reason):
         stylise(content, style, **options)  # not a step of it
 
 
+@pytest.mark.parametrize(("height", "enough"), [(15, False), (16, True)])
+def test_a_shift_must_leave_enough_of_a_thin_picture(height, enough):
+    bank = FilterBank((23,), 4, strided=True)  # 12 pixels, and shifts of up to 4
+    make = lambda: Aim(torch.rand(1, 3, height, 48) * 2 - 1, torch.rand(1, 3, 48, 48) * 2 - 1, bank, SMALL)
+    if enough:
+        assert torch.isfinite(make()(torch.zeros(1, 3, height, 48), (4, 4))["loss"])
+    else:
+        with pytest.raises(ValueError, match=r"content is \(15, 48\).*at least 16"):
+            make()
+
+
 @pytest.mark.parametrize("wrong", [torch.zeros(3, 32, 32), torch.zeros(2, 3, 32, 32), torch.zeros(1, 1, 32, 32), "astronaut",
                                    torch.zeros(1, 3, 32, 32, dtype=torch.uint8)])  # fmt: skip
 def test_pictures_of_other_shapes_are_refused(content, style, wrong):

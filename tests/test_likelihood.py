@@ -54,6 +54,8 @@ def test_one_probe_is_unbiased_and_seeded():
     assert torch.equal(found, log_likelihood(denoiser, x, seed=3)) and not torch.equal(found, log_likelihood(denoiser, x, seed=4))
     with pytest.raises(ValueError, match="probes 0"):
         log_likelihood(denoiser, x, probes=0)
+    with pytest.raises(ValueError, match=r"\(2, 2\) hold nothing, or NaN"):
+        log_likelihood(denoiser, x[:2].clone().fill_(torch.nan))
 
 
 def test_other_units_give_the_same_likelihood():

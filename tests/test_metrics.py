@@ -86,6 +86,13 @@ def test_the_gap_of_a_perfect_code_is_one():
     assert gaps.numpy() == pytest.approx([1] * 3, abs=0.01)
 
 
+def test_a_factor_that_never_varies_has_no_gap():
+    factors = torch.rand(100, 3)
+    factors[:, 1] = 0.5
+    with pytest.raises(ValueError, match="factor 1 has one value"):
+        mutual_information_gap(torch.rand(100, 4), factors)
+
+
 def test_the_gap_of_a_shared_code_is_zero():
     factors = torch.rand(20_000, 2, generator=torch.Generator().manual_seed(0))
     assert mutual_information_gap(factors.repeat(1, 2), factors)[0] == pytest.approx(0, abs=1e-9)

@@ -59,6 +59,13 @@ def test_sixteen_bits_are_scaled(top):
     assert np.abs(found - (ramp / 65535)[..., None]).max() < 1 / 255
 
 
+@pytest.mark.parametrize("end", [-1000, 200_000])
+def test_numbers_of_more_than_sixteen_bits_are_refused(end):
+    ramp = np.linspace(0, end, 20 * 30).reshape(20, 30).astype(np.int32)
+    with pytest.raises(ValueError, match="from 0 to 65535"):
+        photo(encode(Image.fromarray(ramp), "TIFF"))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK"])
 def test_other_modes_are_spread_to_rgb(mode):
     picture = Image.fromarray(RGB).convert(mode)

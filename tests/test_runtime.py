@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from v101_utils.nn import SelfAttention
-from v101_utils.runtime import Plan, derive_seed, fastest, generator, multiply_adds, pick, profile
+from v101_utils.runtime import Plan, derive_seed, device, fastest, generator, multiply_adds, pick, profile
 from v101_utils.training import Task
 
 
@@ -33,6 +33,12 @@ def batch(monkeypatch):
     monkeypatch.setenv("V101_PROFILE", "laptop")  # under "ci" nothing is measured
     monkeypatch.setenv("V101_DEVICE", "cpu")
     return (torch.rand(4, 1, 8, 8),)
+
+
+def test_a_device_that_there_is_not_is_named(monkeypatch):
+    monkeypatch.setenv("V101_DEVICE", "gpu")
+    with pytest.raises(ValueError, match="V101_DEVICE is 'gpu'; it should be cpu, cuda"):
+        device()
 
 
 @pytest.mark.parametrize("word", ["ci", "laptop", "gpu"])

@@ -56,7 +56,7 @@ def test_options_change_the_picture(square):
     ("coffee mosaic out.png --size 8", "from 32 to 2048"),
     ("coffee mosaic out.png --steps 0", "a step for each"),
     ("coffee mosaic out.png --content-weight -1", "0 or above"),
-    ("coffee mosaic out.png --seed -1", "0 or above"),
+    ("coffee mosaic out.png --seed -1", "0 or above"), ("coffee mosaic out.png --method fast --seed 1", "does not take --seed"),
     ("coffee text.png out.png", "text.png is not an image"),
 ])  # fmt: skip
 def test_refusals_are_one_line_and_leave_nothing(here, capsys, line, reason):

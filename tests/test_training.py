@@ -236,6 +236,32 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert torch.load(path, weights_only=True)["step"] == 2
 
 
+def test_weights_that_are_not_finite_at_the_end_are_said():
+    def poison(task):
+        if task.calls == 4:
+            nn.init.constant_(task.model[1].bias, torch.nan)
+
+    with pytest.raises(NotFinite, match="step 4: model.1.bias"):
+        run(Line(spoil=poison), 4)
+
+
+def test_another_training_between_two_steps_changes_nothing():
+    alone, beside = Line(dropout=0.5), Line(dropout=0.5)
+    run(alone, 4, accumulate=2)
+    for step in fit(beside, whole, 4, plan=Plan(), progress=False, accumulate=2):
+        if step.number == 2:
+            run(Line(), 2, accumulate=4)
+    assert torch.equal(weights(alone), weights(beside))
+
+
+@pytest.mark.parametrize("wrong", [{"accumulate": 0}, {"checkpoint_every": 0}])
+def test_counts_below_one_are_refused_before_any_work(wrong):
+    task = Line()
+    with pytest.raises(ValueError, match="should be at least 1"):
+        run(task, 2, **wrong)
+    assert task.calls == 0
+
+
 def test_a_run_is_not_overwritten(tmp_path):
     run(Line(), 2, checkpoint=tmp_path / "run.pt")
     with pytest.raises(FileExistsError, match="run.pt.*resume=True"):
@@ -257,6 +283,12 @@ def test_another_run_is_not_resumed(tmp_path):
     task = Line()
     with pytest.raises(ValueError, match="run.pt.*without an EMA"):
         run(task, 4, checkpoint=path, resume=True, ema=Ema(task.model))
+    with pytest.raises(ValueError, match="run.pt.*2 steps already, more than 1"):
+        run(Line(), 1, checkpoint=path, resume=True)
+    other = Line()
+    other.model[1] = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="of other networks.*size mismatch|of other networks"):
+        run(other, 4, checkpoint=path, resume=True)
 
 
 class Trap:

@@ -27,6 +27,15 @@ def images():
 # The objective
 
 
+def test_the_rate_is_exact_in_half_precision(images):
+    with torch.no_grad():
+        _, mean, log_var = small()(images)
+    mean, log_var = (mean / 50).bfloat16(), (log_var / 50).bfloat16()  # near the prior, where exp(v) - 1 - v cancels
+    rate = beta_vae_loss(lambda images, beta: (images, mean, log_var), images, 1.0)[2]
+    wanted = kl_divergence(Normal(mean.double(), (log_var.double() / 2).exp()), Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(rate.double(), wanted, rtol=0.01, atol=1e-7)
+
+
 def test_kl_is_torchs():
     torch.manual_seed(0)
     mean, log_var = torch.randn(50, 7), torch.randn(50, 7) * 2

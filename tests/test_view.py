@@ -63,3 +63,5 @@ def test_check_tells_right_from_wrong(capsys):
     for answer, word in ((right, "right"), (wrong, "numbers"), (misshapen, "shape is"), (empty, "no tensor"), (broken, "raised")):
         check(answer, torch.randn(5, 3), truth=truth)
         assert word in capsys.readouterr().out
+    check(lambda n: n / 2, torch.tensor([3, 4]), truth=lambda n: n // 2)
+    assert "numbers" in capsys.readouterr().out

@@ -82,6 +82,14 @@ def test_every_slider_of_live_is_passed_by_name():
     assert "v101-test" in box._dom_classes and "v101-test-picture" in box.children[-1]._dom_classes
 
 
+def test_a_slider_reaches_to_a_mean_that_is_far_out(views, monkeypatch):
+    mean = views[1].mean.clone()
+    mean[0, views[1].order[0]] = -5.3
+    monkeypatch.setattr(views[1], "mean", mean)
+    knob = vae_sliders(*views).children[1].children[0]
+    assert knob.value == knob.min == pytest.approx(-5.3) and knob.max == 4
+
+
 def test_latents_shown_are_those_of_largest_kl(views):
     from v101_utils.vae import kl_to_prior
 

@@ -142,6 +142,17 @@ def test_a_failure_at_the_end_costs_no_training(tmp_path, monkeypatch, quick):
     assert zoo.names(tmp_path) == ["vae-shapes"]
 
 
+def test_a_training_of_other_steps_is_not_resumed(tmp_path, monkeypatch, quick, capsys):
+    good = zoo.RECIPES["vae-shapes"]
+    monkeypatch.setitem(zoo.RECIPES, "vae-shapes", good._replace(figures=lambda model: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        zoo.train("vae-shapes", tmp_path, steps=2, resume=True, progress=False)
+    assert "there is no checkpoint" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="a training of 2 steps.*--steps 2"):
+        zoo.train("vae-shapes", tmp_path, steps=3, resume=True, progress=False)
+    assert zoo.names(tmp_path) == []
+
+
 def test_weights_come_back_to_half_precision(tmp_path):
     torch.manual_seed(0)
     model = zoo.recipe("vae-shapes").build()

@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     option(made, "--steps", "gatys: steps in all (default 150)", type=int)
     option(made, "--content-weight", "gatys: more keeps more of the content (default 0.1)", type=float)
     option(made, "--keep-colours", "transfer brightness alone", action="store_true")
-    option(made, "--seed", "the same seed, the same picture (default 0)", type=int, default=0)
+    option(made, "--seed", "gatys: the same seed, the same picture (default 0)", type=int)
     for made in (decoded, judged):
         option(made, "--input", "an .npz with `images`, float (N, C, H, W) in [0, 1]", required=True)
     for made in (drawn, decoded, judged):
@@ -225,6 +225,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"v101: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("v101: stopped; a training goes on from its checkpoint with --resume", file=sys.stderr)
+        left = hasattr(args, "resume") and os.path.exists(os.path.join(args.out, f"{args.name}.checkpoint.pt"))
+        print("v101: stopped" + "; the training goes on from its checkpoint with --resume" * left, file=sys.stderr)
         return 130
     return 0

@@ -15,6 +15,6 @@ def check(answer, *inputs: torch.Tensor, truth) -> None:
     if isinstance(mine, torch.Tensor):
         reason = f"its shape is {tuple(mine.shape)} and should be {tuple(right.shape)}"
         if mine.shape == right.shape:
-            same = torch.allclose(mine.to(right.dtype), right, atol=1e-5)
+            same = torch.allclose(mine.double(), right.double(), atol=1e-5)
             reason = "" if same else "its shape is right, its numbers are not"
     print(f"{answer.__name__}: {f'not yet; {reason}' if reason else 'right'}")

@@ -20,9 +20,8 @@ def _gatys(args, content):
     from v101_utils.style.gatys import coarse_to_fine, stylise
 
     style = any_style(args.style, args.size)
-    options = {name: getattr(args, name) for name in ("steps", "content_weight") if getattr(args, name) is not None}
-    for step in stylise(content, style, scales=coarse_to_fine(args.size), keep_colours=args.keep_colours, seed=args.seed,
-                        progress=True, **options):  # fmt: skip
+    options = {name: getattr(args, name) for name in ("steps", "content_weight", "seed") if getattr(args, name) is not None}
+    for step in stylise(content, style, scales=coarse_to_fine(args.size), keep_colours=args.keep_colours, progress=True, **options):
         made = step.picture
     return made
 
@@ -34,7 +33,7 @@ def _fast(args, content):
     from v101_utils.style.colours import with_colours
     from v101_utils.zoo.style_recipes import FAST_STYLES
 
-    if given := [name for name in ("steps", "content_weight") if getattr(args, name) is not None]:
+    if given := [name for name in ("steps", "content_weight", "seed") if getattr(args, name) is not None]:
         raise ValueError(f"--method fast does not take --{given[0].replace('_', '-')}: its network is trained")
     weights = parse_blend(args.style, FAST_STYLES)
     made = zoo.load("style-fast", device=runtime.device())(content, weights)

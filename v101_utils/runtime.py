@@ -20,9 +20,15 @@ PROFILES = ("ci", "laptop", "gpu")
 
 
 def device() -> torch.device:
-    """The fastest device here: CUDA (the one of this process), MPS, or the CPU. `V101_DEVICE` overrides it."""
+    """The fastest device here: CUDA (the one of this process), MPS, or the CPU. `V101_DEVICE` overrides it.
+
+    Raises ValueError where that is no device.
+    """
     if name := os.environ.get("V101_DEVICE"):
-        return torch.device(name)
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(f"V101_DEVICE is {name!r}; it should be cpu, cuda, a certain one such as cuda:1, or mps") from error
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -57,7 +63,12 @@ def pick(*, ci, laptop, gpu):
 
 
 def derive_seed(*numbers: int) -> int:
-    """One well-mixed 63-bit seed from several numbers, such as (seed, step), so that no state need be kept."""
+    """One well-mixed 63-bit seed from several numbers, such as (seed, step), so that no state need be kept.
+
+    Raises ValueError for a number below 0.
+    """
+    if wrong := [number for number in numbers if number < 0]:
+        raise ValueError(f"seed {wrong[0]}: it should be 0 or above")
     counted = (len(numbers), *numbers)  # SeedSequence pads with zeros: (s, step) and (s, step, 0) would be one seed
     return int(np.random.SeedSequence(counted).generate_state(1, np.uint64)[0] >> 1)
 

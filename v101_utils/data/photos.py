@@ -21,6 +21,8 @@ def _in_bytes(picture: Image.Image) -> Image.Image:
         raise ValueError("floating-point numbers, whose range is not known")
     if picture.mode.startswith("I"):  # 16-bit (PIL's "I;16" and, for some files, "I") would clip, not scale
         deep = np.asarray(picture).astype(np.float64)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError(f"whole numbers from {deep.min():g} to {deep.max():g}; they should be from 0 to 65535, of 8 or 16 bits")
         top = 65535 if picture.mode != "I" or deep.max() > 255 else 255  # "I" alone may hold bytes
         picture = Image.fromarray((deep / top * 255).round().astype(np.uint8))
     if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):

@@ -91,7 +91,7 @@ class Denoiser(nn.Module):
         device, parts = device_of(self), []
         with tqdm(total=steps * len(draws), desc="sampling", unit="step", disable=not progress) as bar:
             for start, draw in draws.items():
-                noise = torch.randn(min(250, count - start), *self.shape, generator=draw).to(device)
+                noise = torch.randn(min(250, count - start), *self.shape, generator=draw).to(device) * self.schedule.sigma(1.0).item()
                 mine = None if chosen is None else chosen[start : start + 250].to(device)
                 for state in trajectory(denoiser, noise, rule, times, labels=mine, generator=draw):
                     bar.update()

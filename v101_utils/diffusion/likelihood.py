@@ -39,10 +39,12 @@ def log_likelihood(denoiser, x: torch.Tensor, *, labels: torch.Tensor | None = N
 
     In u = x / alpha and rho = sigma / alpha the flow is du = eps d rho, and the density along it falls by the divergence of
     eps. probes: how many vectors of random signs, a function of the seed, estimate it; None is exact, at a cost that grows
-    with the number of dimensions. rtol, atol: of the adaptive solver.
+    with the number of dimensions. rtol, atol: of the adaptive solver. Raises ValueError if x is empty or not finite.
     """
     from torchdiffeq import odeint
 
+    if not x.numel() or not x.isfinite().all():
+        raise ValueError(f"images of shape {tuple(x.shape)} hold nothing, or NaN or infinity; they should be finite, about in [-1, 1]")
     labels = None if labels is None else torch.as_tensor(labels, device=x.device)
     slope, vectors = flow_slope(Labelled(denoiser, labels)), _probes(x, probes, seed)
 

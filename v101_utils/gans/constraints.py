@@ -11,6 +11,7 @@ MIXES_IMAGES = nn.modules.batchnorm._BatchNorm  # in one, two and three dimensio
 def image_gradients(discriminator, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
     """The gradient of each image's raw score with respect to that image, (B, D), itself differentiable.
 
+    Where a layer looks at the whole batch (StyleGAN's minibatch deviation), what an image does to the other scores is in it, too.
     In float32 also under autocast: squared small numbers would be lost in fp16.
     """
     with torch.autocast(images.device.type, enabled=False):
@@ -95,7 +96,10 @@ class SpectralNorm(Constraint):
     """Every weight matrix is divided by its largest singular value (Miyato 2018), estimated by one power iteration a use."""
 
     def prepare(self, discriminator):
-        for module in discriminator.modules():
-            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
-                if not is_parametrized(module, "weight"):  # twice would be twice the work
-                    spectral_norm(module)
+        """Raises ValueError where there is no layer that it knows; equalised layers are none, since they scale their own weights."""
+        found = [m for m in discriminator.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding))]
+        if not found:
+            raise ValueError(f"{type(discriminator).__name__} has no Linear, Conv2d, ConvTranspose2d or Embedding to normalise")
+        for module in found:
+            if not is_parametrized(module, "weight"):  # twice would be twice the work
+                spectral_norm(module)

@@ -45,7 +45,7 @@ class AdaIN(nn.Module):
 
 
 class StyledLayer(nn.Module):
-    """A convolution (or none, at the start), noise per pixel, bias and leaky ReLU, then a style from w.
+    """A convolution with its bias (neither at the start), noise per pixel and leaky ReLU, then a style from w.
 
     The noise is one number a pixel, the same for all channels, each of which has learned how much of it to take.
     """

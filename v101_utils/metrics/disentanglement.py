@@ -29,10 +29,12 @@ def mutual_information_gap(latents: torch.Tensor, factors: torch.Tensor, bins: i
     """MIG in [0, 1], and each factor's gap (K,): how far the best latent leads the second best, over the entropy.
 
     latents: (N, L) posterior means, L at least 2; factors: (N, K). 1 is one latent for each factor; 0 is a code where
-    two latents tell as much.
+    two latents tell as much. Raises ValueError for a factor that never varies: nothing can be told of it.
     """
     information = mutual_information(latents, factors, bins)  # (L, K)
     entropy = mutual_information(factors, factors, bins).diagonal()  # (K,)
+    if (entropy <= 0).any():
+        raise ValueError(f"factor {entropy.argmin().item()} has one value alone; each of the {len(entropy)} should vary")
     best, second = information.topk(2, dim=0).values
     gaps = (best - second) / entropy
     return gaps.mean().item(), gaps

@@ -132,6 +132,7 @@ class _Loop:
 
     def step(self, number: int, factor: float) -> dict[str, float]:
         """One optimiser step on this process's share of batch `number`, in `accumulate` parts."""
+        self.accelerator.gradient_accumulation_steps = self.accumulate  # all Accelerators share it, and the caller may train something else
         for optimiser in self.task.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -155,21 +156,25 @@ class _Loop:
             self.ema.update()
         return dict(zip(found[0], values.tolist(), strict=True))
 
-    def save(self, path, step: int, seconds: float) -> None:
+    def save(self, path, step: int, steps: int, seconds: float) -> None:
         if self.accelerator.is_main_process:
             checkpoints.save(path, {
-                "step": step, "seconds": seconds, "seed": self.seed, "task": self.task.state_dict(), "plan": asdict(self.plan),
+                "step": step, "steps": steps, "seconds": seconds, "seed": self.seed, "task": self.task.state_dict(), "plan": asdict(self.plan),
                 "optimisers": {name: o.state_dict() for name, o in self.task.optimisers.items()},
                 "ema": self.ema.state_dict() if self.ema else None,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             })  # fmt: skip
 
     def restore(self, state: dict) -> tuple[int, float]:
-        self.task.load_state_dict(state["task"])
-        for name, optimiser in self.task.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
+        try:
+            self.task.load_state_dict(state["task"])
+            for name, optimiser in self.task.optimisers.items():
+                optimiser.load_state_dict(state["optimisers"][name])
+            if self.ema:
+                self.ema.load_state_dict(state["ema"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"the checkpoint is of other networks or another version ({reason}); remove it to start anew") from error
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         return state["step"], state["seconds"]
@@ -201,15 +206,20 @@ def fit(
     checkpoint: a file to save to every `checkpoint_every` steps and at the end; with `resume` it goes on from there.
     tracker: "tensorboard" or "wandb" (offline), into `log_dir`. progress: a bar with the time left.
 
-    Raises NotFinite where a scalar or a weight is not finite, FileExistsError rather than overwrite a checkpoint,
-    ValueError for a checkpoint of another seed or a batch that cannot be split evenly.
+    Raises NotFinite where a scalar is not finite or, looked at before each checkpoint and at the end, a weight;
+    FileExistsError rather than overwrite a checkpoint; ValueError for a checkpoint of another seed, of other networks or of more
+    steps, or a batch that cannot be split evenly.
     """
+    if checkpoint_every < 1 or accumulate < 1:
+        raise ValueError(f"checkpoint_every {checkpoint_every}, accumulate {accumulate}: both should be at least 1")
     path = check_writable(checkpoint) if checkpoint else None
     state = checkpoints.load(path) if path and resume and path.exists() else None
     if state is None and path and path.exists():
         raise FileExistsError(f"{path} is there already: pass resume=True to go on from it, or remove it")
     if state and state["seed"] != seed:
         raise ValueError(f"{path} was trained with seed {state['seed']}, not {seed}: pass that seed, or another file")
+    if state and state["step"] > steps:
+        raise ValueError(f"{path} has been trained for {state['step']} steps already, more than {steps}: pass as many, or another file")
     if state and bool(state["ema"]) != bool(ema):
         raise ValueError(f"{path} was saved {'with' if state['ema'] else 'without'} an EMA: resume it the same way")
     plan = Plan(**state["plan"]) if state else plan
@@ -225,10 +235,10 @@ def fit(
             start = time.perf_counter()
             scalars = loop.step(number - 1, lr_schedule(number - 1))
             seconds += time.perf_counter() - start
-            due = path is not None and (number % checkpoint_every == 0 or number == steps)
+            due = number == steps or (path is not None and number % checkpoint_every == 0)
             _check_finite(loop, number, scalars, saved, weights=due)
-            if due:
-                loop.save(path, number, seconds)
+            if due and path:
+                loop.save(path, number, steps, seconds)
                 saved = f"{path} (step {number})"
             bar.set_postfix({name: f"{value:.4g}" for name, value in scalars.items()}, refresh=False)
             bar.update()

@@ -8,9 +8,12 @@ from v101_utils.vae.objective import gaussian_nll, kl_to_prior
 
 
 def beta_vae_loss(model, images: torch.Tensor, beta) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Loss, distortion and rate, each (B,), nats: distortion + beta * rate (Higgins et al. 2017, eq. 4)."""
+    """Loss, distortion and rate, each (B,), nats: distortion + beta * rate (Higgins et al. 2017, eq. 4).
+
+    The rate is in float32 also under autocast: exp(v) - 1 - v cancels.
+    """
     reconstructions, mean, log_var = model(images, beta)
-    distortion, rate = gaussian_nll(images, reconstructions), kl_to_prior(mean, log_var).sum(1)
+    distortion, rate = gaussian_nll(images, reconstructions), kl_to_prior(mean.float(), log_var.float()).sum(1)
     return distortion + beta * rate, distortion, rate
 
 

@@ -66,10 +66,10 @@ class ClassMixView:
 
 def class_mix_sliders(view: ClassMixView, first: int = 3, second: int = 0) -> ipywidgets.VBox:
     """The choice of two classes, the slider of the share between them and that of the latents' seed, above their picture."""
-    options = [(name, i) for i, name in enumerate(view.names)]
+    options, last = [(name, i) for i, name in enumerate(view.names)], len(view.names) - 1
     sliders = {
-        "first": ipywidgets.Dropdown(options=options, value=first, description="from"),
-        "second": ipywidgets.Dropdown(options=options, value=second, description="to"),
+        "first": ipywidgets.Dropdown(options=options, value=min(first, last), description="from"),
+        "second": ipywidgets.Dropdown(options=options, value=min(second, last), description="to"),
         "share": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="share"),
         "seed": ipywidgets.IntSlider(0, min=0, max=20, description="latents"),
     }

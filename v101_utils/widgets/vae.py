@@ -74,8 +74,9 @@ def vae_sliders(beta_view: BetaView, latent_view: LatentView) -> ipywidgets.VBox
     """The beta slider and the latent sliders, each set above its picture."""
     low, high = np.log10(beta_view.model.betas)
     beta = ipywidgets.FloatLogSlider(1.0, min=low, max=high, step=0.02, description="β", readout_format=".2f")
+    means = {f"z{i}": round(latent_view.mean[0, i].item(), 2) for i in latent_view.order}
     knobs = {
-        f"z{i}": ipywidgets.FloatSlider(round(latent_view.mean[0, i].item(), 2), min=-4, max=4, step=0.05, description=f"z{i}")
-        for i in latent_view.order
+        name: ipywidgets.FloatSlider(mean, min=min(-4, mean), max=max(4, mean), step=0.05, description=name)
+        for name, mean in means.items()
     }
     return ipywidgets.VBox([live(beta_view.render, {"beta": beta}, "beta"), live(latent_view.render, knobs, "latents")])

@@ -38,6 +38,7 @@ class Recipe(NamedTuple):
     steps: dict[str, int]  # by profile; the network that ships had the laptop's
     figures: Callable[[nn.Module], dict[str, float]]
     ema: float = 0.0  # the decay of the average whose weights are kept instead of the last ones; 0 is no average
+    layout: torch.memory_format = torch.contiguous_format  # of the weights where it draws; in training the plan says
 
 
 def fashion_batches(seed: int, device, size: int = 128) -> Batches:
@@ -143,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
     "ddpm-fashion": Recipe(
         "diffusion model of Fashion-MNIST, with labels or without", FASHION,
         fashion_ddpm, DiffusionTask, fashion_batches, {"ci": 10, "laptop": 18_000, "gpu": 60_000}, ddpm_fashion_figures,
-        ema=0.9995,
+        ema=0.9995, layout=torch.channels_last,  # a U-Net draws a quarter faster so, on a CPU
     ),
     "dcgan-fashion": Recipe(
         "DCGAN of Fashion-MNIST", FASHION, gans.dcgan, gans.dcgan_task, lambda seed, device: fashion_batches(seed, device, 64),

@@ -39,8 +39,9 @@ def card(name: str, folder=SHIPPED) -> dict:
 
 def load(name: str, folder=SHIPPED, device="cpu") -> nn.Module:
     """The trained network, in eval mode. Raises KeyError for an unknown name, FileNotFoundError, ValueError if damaged."""
+    made = recipe(name)
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and the caller's randomness is left alone
-        model = recipe(name).build()
+        model = made.build()
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no weights there; make them with: v101 train {name} --out {folder}")
@@ -50,4 +51,4 @@ def load(name: str, folder=SHIPPED, device="cpu") -> nn.Module:
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is damaged or of another version ({reason}); make it again with: v101 train {name}") from error
-    return model.requires_grad_(False).eval().to(device)
+    return model.requires_grad_(False).eval().to(device, memory_format=made.layout)
