@@ -60,7 +60,7 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Place, size and hue look like those of real shapes, and nearly every shape has one hue. What gives a drawn one away is its outline: most are lumps, neither quite a square nor quite a cross, and a triangle is hard to find. The network is small and half an hour of one processor core is short, for a StyleGAN;
+# Place, size and hue look like those of real shapes, a shape has one hue, and its edges are sharp. What gives a drawn one away is its outline: it has corners or is round, it is slim or full, but its sides are not straight, and most are somewhere between the kinds. The network is small and seventy minutes of one processor core are short, for a StyleGAN;
 # the famous faces, of 1024 by 1024 pixels, took about a week on eight V100 GPUs (Karras 2019, app. C). More interesting is what one can *do* with this generator, and with no other of these
 # chapters: tell each layer something else.
 #
@@ -573,7 +573,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip. Watch the ground, too: at crossover 7 it is stained in some pictures. There the last layer gets a style that does not go with what the layers before it have drawn.
+# The same knob as a strip. Watch the ground, too: at crossovers 6 and 7 it is stained in some pictures. There the last layers get a style that does not go with what the layers before it have drawn.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -604,7 +604,7 @@ rows({f"ψ = {psi:g}": view.images(psi) for psi in (-1.0, 0.0, 0.5, 0.7, 1.0, 1.
 # without being a better shape. Read it as "how typical", and as a sign of bad drawing only where it lies above the dotted line.
 
 # %%
-count, bank = runtime.pick(ci=(40, 300), laptop=(300, 10_000), gpu=(2000, 50_000))
+count, bank = runtime.pick(ci=(40, 300), laptop=(300, 10_000), gpu=(1000, 10_000))
 known = torch.cat([draw(sample_factors(bank // 10, 20, part)).flatten(1) for part in range(10)])
 real, latents = draw(sample_factors(count, 21)), model.latents(count, seed=10)
 
@@ -631,8 +631,8 @@ for psi, (diversity, distance) in zip(psis, scores):
 print(f"real shapes: diversity {standard[0]:.2f}, distance {standard[1]:.4f}")
 
 # %% [markdown]
-# On the left a V: diversity goes with $|\psi|$. On the right the curve falls towards the mean picture from either side, and climbs beyond 1, where $w$ is further out than those of the training. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one buys the typical with variety.
-# (At $\psi=0$ the distance is that of a *single* picture, the mean one. It lies below that of real shapes: the trap named above, since the mean picture is no better a shape than the rest.)
+# On the left a V: diversity goes with $|\psi|$. On the right the curve climbs beyond 1, where $w$ is further out than those of the training, and falls from there to the left until it lies below that of real shapes: the trap named above. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one buys the typical with variety.
+# (At $\psi=0$ the distance is that of a *single* picture, the mean one, and says only what that one looks like: the middle of all $w$ is between all kinds of shapes.)
 #
 # ### The slider
 #
@@ -682,7 +682,7 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: compare the mean places, and the hues. It is a mistake that one can live with for long, since nothing looks broken and the distances hardly complain; but the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: compare the mean places, and the hues. It is a mistake that one can live with for long, since nothing looks broken and the distances do not complain; but the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #

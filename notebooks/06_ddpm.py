@@ -364,8 +364,8 @@ def train_small(schedule, steps, look=()):
     return ema.average, losses, kept
 
 
-frechet_count = runtime.pick(ci=12, laptop=1000, gpu=2000)
-steps = runtime.pick(ci=12, laptop=1800, gpu=6000)
+frechet_count = runtime.pick(ci=12, laptop=500, gpu=2000)
+steps = runtime.pick(ci=12, laptop=1300, gpu=6000)
 small, losses, kept = train_small(cosine(), steps, look=(steps // 12, steps // 4, steps // 2, steps))
 
 # %%
@@ -477,11 +477,11 @@ for i in (0, 2):
 
 # %%
 counts = runtime.pick(ci=[3, 5], laptop=[10, 25, 50], gpu=[10, 25, 50, 100, 250])
-results, examples = {}, {}
+results, examples, quick = {}, {}, zoo.load("ddpm-fashion", device=runtime.device())
 for variance in ("posterior", "beta"):
     results[variance] = []
     for n in counts:
-        x = model.sample(frechet_count, sampler=ancestral(variance), steps=n)
+        x = quick.sample(frechet_count, sampler=ancestral(variance), steps=n)
         results[variance].append(frechet(to_unit(x)))
         examples[f"{variance}\n{n} steps"] = x[:12]
 curves(counts, results | {"real pictures": [real] * len(counts)}, "steps", f"Fréchet distance, {frechet_count} samples", log="xy", marker="o")

@@ -60,9 +60,9 @@ def gan_fashion_figures(model: nn.Module) -> dict[str, float]:
 
 
 def stylegan_task(generator: nn.Module) -> Task:
-    """Rates ten times those of the paper, since the pictures are an eightieth as many; at full size after 2,400 steps."""
-    growths = grow_by(fade=300, hold=500, levels=generator.levels)
-    constraint = R1(0.3, every=8)
+    """Rates ten times those of the paper, since the pictures are an eightieth as many; at full size after 3,000 steps."""
+    growths = grow_by(fade=400, hold=600, levels=generator.levels)
+    constraint = R1(0.1, every=8)
     return GrowingTask(generator, StyleDiscriminator(), growths, constraint=constraint, rates=(1e-2, 1e-2), betas=(0.0, 0.99))
 
 

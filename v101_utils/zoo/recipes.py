@@ -161,7 +161,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "stylegan-shapes": Recipe(
         "StyleGAN of drawn shapes", SHAPES, StyleGenerator, gans.stylegan_task,
-        lambda seed, device: ShapeBatches(32, seed, device=device), {"ci": 10, "laptop": 9000, "gpu": 60_000},
+        lambda seed, device: ShapeBatches(16, seed, device=device), {"ci": 10, "laptop": 20_000, "gpu": 120_000},
         gans.stylegan_shapes_figures, ema=0.999,
     ),
     "classifier-shapes": Recipe(
