@@ -178,7 +178,7 @@ def test_colours_are_kept_if_so_wished(content, style):
     ({"smoothness": float("nan")}, "0 or above"), ({"weights": (1, 2)}, "a weight each"), ({"weights": (0,)}, "not all 0"),
     ({"content_weight": 0, "style_weight": 0, "palette_weight": 0}, "not all 0"),
     ({"masks": torch.ones(2, 32, 32, dtype=torch.bool)}, r"\(1, 32, 32\)"), ({"masks": torch.ones(1, 32, 32)}, "booleans"),
-    ({"masks": torch.zeros(1, 32, 32, dtype=torch.bool)}, "no place"), ({"scales": (0.05, 1)}, "at least 4"),
+    ({"masks": torch.zeros(1, 32, 32, dtype=torch.bool)}, "no place"), ({"scales": (0.05, 1)}, "should have 4 or more"),
 ])  # fmt: skip
 def test_what_is_refused_before_any_work(content, style, wrong, reason):
     options = {"features": SMALL, "content_features": SMALL} | wrong
@@ -193,7 +193,7 @@ def test_a_shift_must_leave_enough_of_a_thin_picture(height, enough):
     if enough:
         assert torch.isfinite(make()(torch.zeros(1, 3, height, 48), (4, 4))["loss"])
     else:
-        with pytest.raises(ValueError, match=r"content is \(15, 48\).*at least 16"):
+        with pytest.raises(ValueError, match=r"content is \(15, 48\).*16 or more"):
             make()
 
 

@@ -104,7 +104,7 @@ class Aim:
         self.colours, self.reach = colours, max(getattr(self.features, "strides", (1,)))  # reach: of shifts, in pixels
         least = self.features.smallest + self.reach - 1  # a shift leaves out up to reach - 1 pixels
         if style_weight and min(content.shape[2:]) < least:
-            raise ValueError(f"the content is {tuple(content.shape[2:])} pixels at its smallest scale; it should have at least {least} each way")
+            raise ValueError(f"the content is {tuple(content.shape[2:])} pixels at its smallest scale; it should have {least} or more each way")
         with torch.no_grad():
             bright = sum(share * as_bright(content, style) for share, style in zip(self.shares, styles))
             self.content = self._content(content if colours else bright)

@@ -6,6 +6,8 @@ import torch
 
 from v101_utils.files import write_atomically
 
+KEYS = {"step", "steps", "seconds", "seed", "plan", "task", "optimisers", "ema", "scaler"}
+
 
 def save(path, state: dict) -> None:
     with write_atomically(path) as partial:
@@ -22,6 +24,6 @@ def load(path) -> dict:
     except Exception as error:  # damaged bytes raise a dozen types (IndexError, KeyError, struct.error, ...)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} is not a whole checkpoint ({reason}); remove it to start anew") from error
-    if not isinstance(state, dict) or not {"step", "steps", "seconds", "seed", "task", "optimisers", "ema", "plan", "scaler"} <= set(state):
+    if not isinstance(state, dict) or not KEYS <= set(state):
         raise ValueError(f"{path} is not a checkpoint of a training here; remove it, or give another file")
     return state

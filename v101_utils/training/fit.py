@@ -132,7 +132,7 @@ class _Loop:
 
     def step(self, number: int, factor: float) -> dict[str, float]:
         """One optimiser step on this process's share of batch `number`, in `accumulate` parts."""
-        self.accelerator.gradient_accumulation_steps = self.accumulate  # all Accelerators share it, and the caller may train something else
+        self.accelerator.gradient_accumulation_steps = self.accumulate  # which another training in this process would have changed
         for optimiser in self.task.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -159,13 +159,14 @@ class _Loop:
     def save(self, path, step: int, steps: int, seconds: float) -> None:
         if self.accelerator.is_main_process:
             checkpoints.save(path, {
-                "step": step, "steps": steps, "seconds": seconds, "seed": self.seed, "task": self.task.state_dict(), "plan": asdict(self.plan),
+                "step": step, "steps": steps, "seconds": seconds, "seed": self.seed, "plan": asdict(self.plan),
+                "task": self.task.state_dict(),
                 "optimisers": {name: o.state_dict() for name, o in self.task.optimisers.items()},
                 "ema": self.ema.state_dict() if self.ema else None,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             })  # fmt: skip
 
-    def restore(self, state: dict) -> tuple[int, float]:
+    def restore(self, state: dict, path) -> tuple[int, float]:
         try:
             self.task.load_state_dict(state["task"])
             for name, optimiser in self.task.optimisers.items():
@@ -174,7 +175,7 @@ class _Loop:
                 self.ema.load_state_dict(state["ema"])
         except (RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"the checkpoint is of other networks or another version ({reason}); remove it to start anew") from error
+            raise ValueError(f"{path} is of other networks or another version ({reason}); remove it to start anew") from error
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         return state["step"], state["seconds"]
@@ -224,7 +225,7 @@ def fit(
         raise ValueError(f"{path} was saved {'with' if state['ema'] else 'without'} an EMA: resume it the same way")
     plan = Plan(**state["plan"]) if state else plan
     loop = _Loop(task, batches, seed, ema, clip, accumulate, plan, tracker, log_dir)
-    (first, seconds), saved = (loop.restore(state), str(path)) if state else ((0, 0.0), "none")
+    (first, seconds), saved = (loop.restore(state, path), str(path)) if state else ((0, 0.0), "none")
     if tracker:
         config = {"task": type(task).__name__, "steps": steps, "seed": seed}
         loop.accelerator.init_trackers("vision-101", config, init_kwargs={"wandb": {"dir": str(log_dir)}})

@@ -31,7 +31,8 @@ def train(name: str, out, *, steps: int | None = None, seed: int = 0, resume: bo
     if resume and not checkpoint.exists():
         print(f"there is no checkpoint in {out}: {name} is trained from its first step")
     elif resume and (planned := checkpoints.load(checkpoint)["steps"]) != steps:
-        raise ValueError(f"{checkpoint} is of a training of {planned} steps, and its learning rates are made for these: resume it with --steps {planned}")
+        raise ValueError(f"{checkpoint} is of a training of {planned} steps, for which its learning rates are made, not of {steps}: "
+                         f"resume it with --steps {planned}")
     ema = Ema(model, made.ema) if made.ema else None
     for _ in fit(
         made.task(model), made.batches(seed, device()), steps, seed=seed, lr_schedule=warmup_cosine(steps), ema=ema,
@@ -41,7 +42,7 @@ def train(name: str, out, *, steps: int | None = None, seed: int = 0, resume: bo
     if int(os.environ.get("RANK", 0)) != 0:
         return None
     model = (ema.average if ema else model).cpu().eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
-    flags = "".join([f" --profile {profile()}", f" --steps {steps}" * (steps != made.steps[profile()]), f" --seed {seed}" * (seed != 0)])
+    flags = f" --profile {profile()}" + f" --steps {steps}" * (steps != made.steps[profile()]) + f" --seed {seed}" * (seed != 0)
     path = save(model, name, out, {
         "name": name, "what": made.text, "data": made.data, "parameters": sum(p.numel() for p in model.parameters()),
         "steps": steps, "seconds": round(checkpoints.load(checkpoint)["seconds"]), "machine": machine(), "seed": seed,
