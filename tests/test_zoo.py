@@ -8,6 +8,7 @@ import torch
 
 from v101_utils import zoo
 from v101_utils.data import fashion_mnist
+from v101_utils.runtime import profile
 from v101_utils.zoo import store
 
 FIELDS = {"name", "what", "data", "parameters", "steps", "seconds", "machine", "seed", "date", "figures", "command"}
@@ -140,6 +141,8 @@ def test_a_failure_at_the_end_costs_no_training(tmp_path, monkeypatch, quick):
     monkeypatch.setitem(zoo.RECIPES, "vae-shapes", good._replace(batches=lambda seed, device: fail))
     zoo.train("vae-shapes", tmp_path, steps=2, resume=True, progress=False)
     assert zoo.names(tmp_path) == ["vae-shapes"]
+    command = zoo.card("vae-shapes", tmp_path)["command"]
+    assert command == f"v101 train vae-shapes --profile {profile()} --steps 2 --out FOLDER"
 
 
 def test_a_training_of_other_steps_is_not_resumed(tmp_path, monkeypatch, quick, capsys):
