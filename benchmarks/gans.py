@@ -6,7 +6,7 @@ quality: the recipe of pytorch/examples' dcgan is trained for as many seconds as
 and judged on the same features: on networks as the script has them, convolutions alone, at the size and width of the zoo's,
 and on those of `dcgan-fashion` themselves, which have a hidden layer. Run it with as many threads as the cards say.
 steps: one training step of a DCGAN, and one of a WGAN-GP critic, in this project's loop and as the scripts have them, on
-the same networks and batch.
+the same networks and batch; the critic with a penalty at every step, as there, and at every other, as `wgangp-fashion` has it.
 seeds: the recipes' first steps, as many as their chapters take, from five starts: does any of them run away?
 """
 
@@ -92,13 +92,16 @@ def pairs(size: int, channels: int, norm: str):
 
 
 def steps(few: int = 2) -> None:
-    where = runtime.device()
+    """`few` is even: a penalty at every other step then falls into each of the times that are taken."""
+    where, wasserstein = runtime.device(), {"objective_": "wasserstein"}
     for size, channels in ((28, 1), (64, 3)):
         images = torch.randn(BATCH, channels, size, size, device=where).clamp(-1, 1)
         for name, norm, peer, task, options, asked in (
             ("DCGAN step", "batch", pytorch_examples_dcgan, AdversarialTask, {}, 2.0),
             ("WGAN-GP critic step", "layer", pytorch_gan_wgan_gp, CriticAlone,
-             {"objective_": "wasserstein", "constraint": GradientPenalty(10.0)}, 1.5),
+             wasserstein | {"constraint": GradientPenalty(10.0)}, 1.5),
+            ("WGAN-GP critic step, a penalty at every other", "layer", pytorch_gan_wgan_gp, CriticAlone,
+             wasserstein | {"constraint": GradientPenalty(10.0, every=2)}, 1.5),
         ):  # fmt: skip
             theirs, ours = pairs(size, channels, norm)
             step, made = peer(*(network.to(where) for network in theirs)), task(*ours, **options)

@@ -53,7 +53,7 @@ here = runtime.device()
 # ## The picture first
 #
 # A network that ships with this project. Each **column** is a class that we asked for; each **row** is one latent, one vector $z$ of 64 normal numbers, used ten times. So go along a row to see what changes with
-# the class alone, and down a column to see what changes with the latent alone. The columns are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot, here and in all pictures of ten columns below.
+# the class alone, and down a column to see what changes with the latent alone.
 
 # %%
 model, card = zoo.load("cgan-fashion", device=here), zoo.card("cgan-fashion")
@@ -66,7 +66,7 @@ def columns(generator, latents):
     return generator.draw(latents.repeat_interleave(10, 0), ten.repeat(len(latents)))
 
 
-grid(columns(model, model.latents(6, seed=1)), columns=10)
+grid(columns(model, model.latents(6, seed=1)), columns=10, heads=CLASSES)
 
 # %% [markdown]
 # The label says *what*; what is left for the latent is *how*: keep an eye on the shade along a row. We measure below how much of it is shared between classes.
@@ -274,7 +274,7 @@ def play(task, steps, batches=aligned, look=()):
         if step.number in probes:
             right[step.number] = zoo.recipes.label_accuracy(ema.average.sample(len(asked)).cpu(), asked)
         if step.number in look:
-            display(rows({f"step {step.number}": columns(ema.average, ema.average.latents(2, seed=3))}))
+            display(rows({f"step {step.number}": columns(ema.average, ema.average.latents(2, seed=3))}, heads=CLASSES))
     return ema.average, torch.tensor(losses), right
 
 
@@ -337,7 +337,7 @@ report("concatenation", measure(concatenation.sample(count, seed=2)))
 
 # %%
 rows({name: columns(generator, generator.latents(3, seed=4))
-      for name, generator in {"projection": projection, "concatenation": concatenation}.items()}, label_width=120)
+      for name, generator in {"projection": projection, "concatenation": concatenation}.items()}, label_width=120, heads=CLASSES)
 
 # %% [markdown]
 # Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different in more than their shade? Read the diversity above beside it, and hold both against the pictures at the top of this chapter. A network that obeys its labels so early has
@@ -544,7 +544,7 @@ def beyond(s):  # -> shares (10, 10): row c is for class c; each sums to 1 for e
 
 
 two = model.latents(2, seed=3).repeat_interleave(10, 0)
-rows({f"s = {s:g}": model.draw(two, beyond(s).repeat(2, 1)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)})
+rows({f"s = {s:g}": model.draw(two, beyond(s).repeat(2, 1)) for s in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)}, heads=CLASSES)
 
 # %%
 scales = runtime.pick(ci=[1.0, 2.0], laptop=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0], gpu=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0])
@@ -571,7 +571,7 @@ plt.show()
 
 # %%
 psis = runtime.pick(ci=[1.0, 0.5], laptop=[1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1], gpu=[1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1])
-rows({f"ψ = {psi:g}": columns(model, psi * model.latents(2, seed=3)) for psi in psis})
+rows({f"ψ = {psi:g}": columns(model, psi * model.latents(2, seed=3)) for psi in psis}, heads=CLASSES)
 
 # %%
 by_psi = [measure(model.sample(count, seed=5, psi=psi)) for psi in psis]
@@ -586,6 +586,7 @@ for name, measured in knobs.items():
     axes.annotate(f"{name} = {settings[-1]:g}", places[-1], xytext=(6, -12), textcoords="offset points")
 axes.plot(1, (real[1] == wanted).float().mean(), "k*", ms=10, label="real pictures")
 axes.set(xlabel="diversity, real is 1", ylabel="labels right", title="two knobs, from the same start")
+axes.margins(y=0.12)
 axes.legend()
 plt.show()
 
@@ -625,7 +626,7 @@ for name, (generator, losses, right) in wrong.items():
     print(f"{'':20} discriminator's loss, mean of the last 50 steps: {losses[-50:, 0].mean():.2f}")
 
 # %%
-rows({name: columns(generator, generator.latents(2, seed=3)) for name, (generator, *_) in wrong.items()}, label_width=160)
+rows({name: columns(generator, generator.latents(2, seed=3)) for name, (generator, *_) in wrong.items()}, label_width=160, heads=CLASSES)
 
 # %%
 lines = {name: right.values() for name, (*_, right) in wrong.items()}
@@ -685,7 +686,7 @@ tries = {"N(0, 0.02²)": (projection, right_p), "N(0, 1)": play(loud, steps)[::2
 for name, (generator, right) in tries.items():
     report(name, measure(generator.sample(count, seed=2)))
     print(f"{'':20} labels right by step: " + ", ".join(f"{step}: {share:.2f}" for step, share in list(right.items())[:6]))
-rows({name: columns(generator, generator.latents(3, seed=6)) for name, (generator, _) in tries.items()}, label_width=120)
+rows({name: columns(generator, generator.latents(3, seed=6)) for name, (generator, _) in tries.items()}, label_width=120, heads=CLASSES)
 
 # %% [markdown]
 # Are the labels right sooner with the large embedding? Compare the two lists of the first steps. And at what a price: look down the columns, and compare the diversity and the distance.

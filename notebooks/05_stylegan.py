@@ -10,7 +10,7 @@
 # # 05 · StyleGAN
 #
 # A generator that is told its style layer by layer: take the place from one picture and the colour from another, dial between typical and various, watch a network grow from 4 by 4 pixels, and
-# check, one by one, the dozen small parts that make it train.
+# look, one by one, at the dozen small parts that it is made of.
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
@@ -37,7 +37,7 @@ import torch
 from torch.nn import functional as F
 
 from v101_utils import runtime, zoo
-from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
+from v101_utils.data.shapes import BACKGROUND, ShapeBatches, draw, sample_factors
 from v101_utils.gans import (
     R1, AdaIN, EqualisedConv, EqualisedLinear, GrowingTask, Mapping, StyleDiscriminator, StyledLayer, StyleGenerator,
     blur, grow_by, minibatch_deviation, shrink,
@@ -60,7 +60,7 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Place, size and hue look like those of real shapes, a shape has one hue, and its edges are sharp. What gives a drawn one away is its outline: it has corners or is round, it is slim or full, but its sides are not straight, and most are somewhere between the kinds. The network is small and seventy minutes of one processor core are short, for a StyleGAN;
+# Place and size look like those of real shapes, and so do most hues (though pure red is missing, and a few are a pink that no real shape has); a shape has one hue, and its edges are sharp. Here and there the ground has a faint stain. What gives a drawn one away is its outline: it has corners or is round, it is slim or full, but its sides are not straight, and most are somewhere between the kinds. The network is small and seventy minutes of one processor core are short, for a StyleGAN;
 # the famous faces, of 1024 by 1024 pixels, took about a week on eight V100 GPUs (Karras 2019, app. C). More interesting is what one can *do* with this generator, and with no other of these
 # chapters: tell each layer something else.
 #
@@ -71,13 +71,13 @@ rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_fac
 # 1. **A mapping network** first turns $z$ into another vector, $w=f(z)$, by eight plain layers.
 # 2. **The picture grows out of a constant.** Its first layer sees no latent at all, but a learned array of 4 by 4 positions. The vector $w$ comes in from the side, at *every* layer, where it sets the mean and the spread of each channel: the layer's **style**.
 #
-# The second allows to give different layers different $w$. What is the first for?
+# The second lets different layers have different $w$. What is the first for?
 #
 # ### From Z to W
 #
 # Say that a picture has two factors, size $a$ and redness $b$, and that the data have no picture that is both large and red: $a+b<1$. The possible pairs fill a triangle. But $z$ comes from a normal distribution, which is round and leaves no corner out. If the generator is to draw
 # what is in the data and nothing else, *the round cloud must be bent until it fills the triangle*, and with it the lines along which a factor is constant. A space whose shape is prescribed cannot, in general, have straight axes for factors that come in a shape of their own. The space W may: nobody says how $w$ is
-# to be distributed. The mapping can undo the bend, and it has a reason to do so, since straight directions are easier for the layers behind it to read (Karras 2019, sec. 4 and fig. 6).
+# to be distributed. The mapping can undo the bend, and, as the authors suppose, it has a reason to: straight directions are easier for the layers behind it to read (Karras 2019, sec. 4 and fig. 6).
 #
 # Here the bend can be written down. With $u=\Phi(z)$, the normal distribution function of each entry, so that $u$ is uniform on the square:
 #
@@ -99,7 +99,7 @@ pairs, line = factors_at(z), torch.linspace(-3, 3, 61, dtype=torch.float64)
 turn = torch.tensor([[1.0, 0.4], [-0.3, 0.9]], dtype=torch.float64)
 for axes, points, name in zip(panels, (pairs, z, pairs @ turn), ("factors", "Z", "a possible W")):
     axes.scatter(*points.T, c=pairs[:, 1], s=6, cmap="Reds", vmin=-0.3, vmax=1, edgecolors="0.5", linewidths=0.1)
-    axes.set(title=name, xticks=[], yticks=[], aspect="equal")
+    axes.set(title=name, xticks=[], yticks=[], aspect="equal", xlabel=f"${name[-1].lower()}_1$", ylabel=f"${name[-1].lower()}_2$")
 lattice = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).view(-1, 2)
 panels[1].contour(line, line, factors_at(lattice)[:, 1].view(61, 61), levels=[0.1, 0.2, 0.3, 0.5], colors="black", linewidths=1)
 panels[0].set(xlabel="size", ylabel="redness")
@@ -110,13 +110,13 @@ plt.show()
 #
 # ### Check: the triangle is filled evenly, and W is straight
 #
-# A uniform triangle has the means $\tfrac13$ and $\tfrac13$, standard deviations $\sqrt{1/18}$ and a correlation of $-\tfrac12$. And how straight a factor is in a space has a number: the share of its variance that the best *linear* function explains, $R^2$, fitted to one half of the points and told
-# of the other. We shall use it again for the real network.
+# A uniform triangle has the means $\tfrac13$ and $\tfrac13$, standard deviations $\sqrt{1/18}$ and a correlation of $-\tfrac12$. And how straight a factor is in a space has a number: the share of its variance that the best *linear* function explains, $R^2$, fitted to one half of the points and measured
+# on the other. We shall use it again for the real network.
 
 # %%
 # NBVAL_CHECK_OUTPUT
 def explained(points, values):
-    """R² (K,) of values (N, K) by the best linear map of points (N, D): fitted to the first half, told of the second."""
+    """R² (K,) of values (N, K) by the best linear map of points (N, D): fitted to the first half, measured on the second."""
     inputs, values, half = F.pad(points.double(), (0, 1), value=1.0), values.double(), len(points) // 2
     solution = torch.linalg.lstsq(inputs[:half], values[:half]).solution
     errors = values[half:] - inputs[half:] @ solution
@@ -132,6 +132,8 @@ for name, space in (("Z", many), ("W", found @ turn)):
     print(f"{name}: R² of size {explained(space, found)[0]:.2f}, of redness {explained(space, found)[1]:.2f}")
 
 # %% [markdown]
+# Even this plain bend costs a linear map a twentieth of size and an eighth of redness. The Z of a network, with more factors, loses far more, as we shall see.
+#
 # ### The generator, layer by layer
 #
 # The real thing, as a list. The first column is the size of the picture that a layer works at, then its channels. Each layer has a style: an affine map from $w$ to two numbers a channel.
@@ -163,7 +165,7 @@ source(StyledLayer)
 
 # %% [markdown]
 # The usual three-line summary of StyleGAN is: eight layers of mapping, adaptive instance normalisation, progressive growing. All of it is right. But whoever builds just that may wait in vain for a picture, because it leaves out what makes it *train*: a latent that is normalised, a learning rate that is
-# equalised (and a hundred times smaller in the mapping), noise for each pixel, a learned constant, blur at each change of size, the minibatch's standard deviation, mixed styles, a running mean of $w$, fading in, an average of the weights, and a constraint. Here they are, one by one.
+# equalised (and a hundred times smaller in the mapping), blur at each change of size, the minibatch's standard deviation, fading in, and a constraint. And it leaves out what makes the result good, or useful: noise for each pixel, a learned constant, mixed styles, and two running averages, of $w$ and of the weights. Here they are, one by one.
 #
 # ## The ingredients
 #
@@ -189,7 +191,7 @@ print(f"z and 0.3 z have the same w: {torch.allclose(w, shorter, atol=1e-4)}")
 # ### 2. An equalised learning rate
 #
 # He's initialisation draws a layer's weights with the standard deviation $c=g/\sqrt n$, where $n$ is the number of inputs of each output (the *fan-in*) and $g$ a gain, $\sqrt2$ before a ReLU: then the variance neither grows nor fades from layer to layer. But Adam, the optimiser, moves each weight by about
-# the learning rate $\eta$, *whatever the weight's size*. So a layer of many inputs, whose weights are small, would be turned over in a few steps while a layer of few has hardly moved.
+# the learning rate $\eta$, *whatever the weight's size*. So a layer of many inputs, whose weights are small, would be overwritten in a few steps while a layer of few has hardly moved.
 #
 # The cure (Karras 2018, sec. 4.1): keep weights $v\sim\mathcal N(0,1)$ and multiply by $c$ each time they are *used*,
 #
@@ -227,7 +229,7 @@ for inputs in (16, 256, 4096):
           f"mapping {relative_step(slow, slow.scale):.3%}")
 
 # %% [markdown]
-# Plain, the layer of 4,096 inputs moves sixteen times as fast as that of 16. Equalised, all move alike.
+# Plain, the layer of 4,096 inputs moves sixteen times as fast as that of 16. Equalised, all move alike, and those of a mapping at a hundredth of that.
 #
 # ### 3. AdaIN: the style
 #
@@ -235,9 +237,11 @@ for inputs in (16, 256, 4096):
 #
 # $$\mathrm{AdaIN}(x_i,y)=y_{s,i}\,\frac{x_i-\mu(x_i)}{\sigma(x_i)}+y_{b,i},\qquad (y_s,y_b)=\text{affine}(w).$$
 #
-# The scale $y_s$ starts around 1: in the code the affine map gives $y_s-1$. Since every layer *takes away* the statistics before it sets new ones, no style reaches beyond the next one. That is what makes styles local, and mixing possible.
+# The scale $y_s$ starts around 1: in the code the affine map gives $y_s-1$. Since every layer *takes away* the statistics before it sets new ones, no mean and no deviation that a style has asked for gets past the next AdaIN. That is what makes styles local, and mixing possible.
 #
-# ### Check: it sets means and deviations, and forgets what was there
+# The *pattern* within a channel stays. So a style can decide even where a shape is: each channel of the constant is a fixed map of 4 by 4 positions, the style says how much of each, and the next convolution adds them up.
+#
+# ### Check: it sets means and deviations, and forgets those that were there
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -257,7 +261,7 @@ print(f"channels made 100, 1 and 0.1 times as large, then moved by 7: the same r
 #
 # $$x_{i,p}\leftarrow x_{i,p}+s_i\,n_p,\qquad n_p\sim\mathcal N(0,1).$$
 #
-# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place?
+# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place? (A strength is in units of the channel's values, before the style.)
 
 # %%
 for i, layer in enumerate(model.layers):
@@ -281,7 +285,7 @@ rows(strips, columns=9)
 # ### 5. Blur at each change of size
 #
 # To double a picture's side by repeating each pixel makes blocks; to halve it by taking every second pixel makes **aliases**: a pattern finer than the new pixels comes back as a coarse one that was never there. Both networks therefore filter with $[1\ 2\ 1]/4$, in both directions, after each doubling and before each
-# halving. Doubling followed by that filter has another name:
+# halving. (Where a picture itself is halved, as real ones are while the networks are small, each four pixels become their mean.) Doubling followed by that filter has another name:
 #
 # ### Check: pixels repeated, then blurred, are bilinear interpolation
 
@@ -303,13 +307,13 @@ shown = rings, rings[..., ::2, ::2], blur(rings)[..., ::2, ::2], repeated, smoot
 grid(torch.cat([F.interpolate(image, size=192) for image in shown]), columns=5, zoom=1)
 
 # %% [markdown]
-# From left to right: rings that get finer towards the sides; every second pixel of them; the same after a blur; a shape of 8 by 8 pixels, doubled by repeating; doubled with blur. In the second picture there are rings around the middle of each *side* and in the corners, which the first does not have: aliases. In the third they are faint.
+# (A chequerboard is the finest pattern that there is, and the filter takes all of it away.) From left to right: rings that get finer towards the sides; every second pixel of them; the same after a blur; a shape of 8 by 8 pixels, doubled by repeating; doubled with blur. In the second picture there are rings around the middle of each *side* and in the corners, which the first does not have: aliases. In the third they are faint.
 # A network that halves in this way sees things that are not there, and one that doubles by repeating has blocks to hide.
-# (The package interpolates before its convolution and Karras' code after it; the text of the paper is met by both.)
+# (The package repeats and blurs before its convolution; Karras' code repeats before it and blurs after it.)
 #
 # ### 6. The minibatch's standard deviation
 #
-# A generator that draws one perfect picture, always the same, fools a discriminator that looks at one picture at a time (chapter 01 calls it mode collapse). So let it look at several: the images of a group give one more channel, the standard deviation over the group of each channel and position, averaged into a single number (Karras 2018, sec. 3).
+# A generator that draws one perfect picture, always the same, fools a discriminator that looks at one picture at a time (chapter 01 calls it mode collapse). So let it look at several: the images of a group (four of the batch) give one more channel, the standard deviation over the group of each channel and position, averaged into a single number (Karras 2018, sec. 3).
 #
 # $$m=\frac1{CHW}\sum_{c,h,w}\sqrt{\tfrac1G\sum_g\big(x_{g,c,h,w}-\bar x_{c,h,w}\big)^2}$$
 #
@@ -327,11 +331,11 @@ print(f"four equal images: {minibatch_deviation(x[:1].repeat(4, 1, 1, 1))[:, -1]
 # %% [markdown]
 # (The code adds $10^{-8}$ under the root, so that its gradient stays finite: hence 0.0001 and not 0.)
 #
-# Such a number mixes the images of a batch, as BatchNorm does. R1 asks for the gradient of *each image's* score, and so it is not quite that any more; Karras and others live with it. In a training on several processes the group never leaves its process.
+# Such a number mixes the images of a batch, as BatchNorm does. R1 asks for the gradient of *each image's* score, and so it is not quite that any more; Karras and others live with it.
 #
 # ### 7. Progressive growing
 #
-# A picture of 4 by 4 pixels is easy: where is something bright, and of what colour? Once both networks agree on it, 8 by 8 adds only detail. So both start small and grow (Karras 2018, sec. 2). A new layer begins with random weights; to switch it on at once would shake everything that stands. It is **faded in**: with $\alpha$ from 0 to 1,
+# A picture of 4 by 4 pixels is easy: where is something bright, and of what colour? Once both networks agree on it, 8 by 8 adds only detail. So both start small and grow (Karras 2018, sec. 2; the paper of 2019 starts at 8 by 8). A new layer begins with random weights; to switch it on at once would shake everything that stands. It is **faded in**: with $\alpha$ from 0 to 1,
 #
 # $$\text{image}=(1-\alpha)\ \text{enlarged old image}+\alpha\ \text{new image},$$
 #
@@ -370,9 +374,9 @@ print(f"{tuple(drawn[1.0].shape)} and {tuple(drawn[1.0001].shape)}; the first, e
 # ### 8. Mixed styles, the mean of w, an average of the weights, lazy R1
 #
 # * **Mixing regularisation** (2019, sec. 3.1). While it trains, nine pictures in ten get a second latent, whose $w$ takes over from a random layer on. So no layer may count on its neighbours having the same $w$, and styles stay local.
-# * **The mean of $w$** is followed by a running average, since it cannot be written down. It is needed for truncation, below.
+# * **The mean of $w$** is tracked by a running average, since there is no formula for it. It is needed for truncation, below.
 # * **An average of the generator's weights** draws the pictures, as in the chapters before (`Ema`): the game moves around, its mean stands stiller.
-# * **R1, lazily.** The constraint of chapter 01, $\tfrac\gamma2\,\mathbb E\|\nabla D(x)\|^2$ at real pictures, costs a second backward pass. It changes slowly, so every eighth step is enough, eight times as strong (Karras 2020, app. B).
+# * **R1, lazily.** The constraint of chapter 01, $\tfrac\gamma2\,\mathbb E\|\nabla D(x)\|^2$ at real pictures (Mescheder 2018), costs a second backward pass. It changes slowly, so it need not be paid at every step: Karras and others (2020, app. B) pay it at every sixteenth, sixteen times as strong; we at every eighth.
 
 # %%
 source(StyleGenerator.mixed)
@@ -438,7 +442,7 @@ plt.show()
 
 # %% [markdown]
 # The dotted lines are where a new size begins to fade in. Neither loss comes down for good, and the scores of real and drawn stay within reach of each other: the players keep up (chapter 01). In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
-# take on colours that were gone before, and some hundred steps later they are gone again, and the spots are smaller, cleaner, and of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, since the layer that turns channels into colours is a new one at each size.
+# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (Near step 980 the generator's loss leaps to 2, and comes back.)
 # It was a short training, and the spots are not yet squares and crosses; the network that ships had many more steps, and one more size.
 #
 # ## Z against W, measured
@@ -470,7 +474,7 @@ for name, column, found in zip(NAMES, (1, 2, 4, 5), factors_of(draw(truth)).T):
 #
 # Three questions about a space, each asked of Z and of W: two from the paper (Karras 2019, sec. 4), and our own from above.
 #
-# **How long is the way?** Walk from one random point to another and add up how much the picture changes. For points of Z along the great circle (`slerp`: a straight line would pass near the origin, where no latent is), for points of W along the straight line. With a small $\epsilon$ and a random $t$,
+# **How long is the way?** Walk from one random point to another, stop somewhere on the way, and ask how fast the picture is changing there: the square of that, averaged over many walks. (So twice the speed counts four times.) For points of Z along the great circle (`slerp`: a straight line would pass near the origin, where no latent is), for points of W along the straight line. With a small $\epsilon$ and a random $t$,
 #
 # $$\ell=\mathbb E\ \frac1{\epsilon^2}\,\big\|G(\text{point at }t+\epsilon)-G(\text{point at }t)\big\|^2.$$
 #
@@ -509,10 +513,10 @@ for name, points, interpolate in (("Z", z, slerp), ("W", w, torch.lerp)):
     print(f"{name}: path length {lengths.mean():5.0f}   separability {separability(points, high):5.2f} (1 to 16)   R² {told}")
 
 # %% [markdown]
-# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each, and by far. A factor that in Z is all bends is nearly a straight direction in W, and no part of the training asked for it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
-# well ordered to do well. And the four numbers of a line need not agree; hue, for one, is a circle of colours laid out on a line.
+# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each, and by far. Size, of which a linear map of Z explains a twentieth, is nearly a straight direction in W; hue gains least. No part of the loss asked for any of it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
+# well ordered to do well. And the four numbers of a line need not agree; hue, for one, ends at red and at magenta in the data, and the network has joined these ends by its pinks.
 #
-# The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has?
+# The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has? (In Z the shape becomes small, then violet and red; in W it goes from yellow to orange.)
 
 # %%
 with torch.no_grad():
@@ -539,16 +543,24 @@ for i in range(6):
 rows(table, columns=9, label_width=130)
 
 # %% [markdown]
-# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, kind of shape, hue. Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
-# At $k=0$ nothing of A is left; at $k=8$ all is A. **Where a curve climbs, there is the layer that carries the factor.**
+# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, outline, hue. (B's coarse styles bring its place and leave all else; the middle ones change the outline; the fine ones bring hue and size.) Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
+# At $k=0$ nothing of A is left, and what remains of a correlation is chance; at $k=8$ all is A. **Where a curve climbs, from $k$ to $k+1$, layer $k$ carries the factor** (layers are counted from 0). One precaution: a mixture can leave faint stains on the ground, which would count as shape, so only what is clearly brighter than the ground counts here.
 
 # %%
+def clearly(images):
+    """`factors_of` what is clearly brighter than the ground; size is the share of such pixels."""
+    bright = images.amax(1, keepdim=True) > 2 * 0.4 - 1  # the ground is BACKGROUND = 0.12 of 1
+    found = factors_of(images.where(bright, 2 * BACKGROUND - 1))
+    found[:, 1] = bright.float().mean((1, 2, 3))
+    return found
+
+
 count, layers = runtime.pick(ci=40, laptop=500, gpu=4000), len(model.layers)
 with torch.no_grad():
     a, b = (model.styles(model.latents(count, seed=seed)) for seed in (8, 9))
-own, table = factors_of(pictures(a)), []
+own, table = clearly(pictures(a)), []
 for crossover in range(layers + 1):
-    mixed = factors_of(pictures(model.mix(a, b, crossover)))
+    mixed = clearly(pictures(model.mix(a, b, crossover)))
     table.append([torch.corrcoef(torch.stack([x, y]))[0, 1].item() for x, y in zip(own.T, mixed.T)])
 lines = dict(zip(NAMES, zip(*table)))
 axes = curves(range(layers + 1), lines, "layers from A (crossover)", "correlation with A", marker="o")
@@ -558,9 +570,8 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
     print(f"{name:4}: carried most by layer {line.argmax()}, {4 * 2 ** (int(line.argmax()) // 2)} pixels a side")
 
 # %% [markdown]
-# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels, and hue by the last of all. Size does not fit: one would look for it early, and it climbs last. Here the layers from 16 by 16 on decide how far a spot reaches from its middle; look at the two lowest rows of the table above, where every picture has about the size of its B.
-# (What the middle layers do, to the outline, none of our four numbers measures.) Nobody put that in: coarse layers *cannot*
-# draw detail, and every later one can repaint what is there.
+# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels; how far a shape reaches from its middle, and its hue, by the last three, above all by layers 5 and 6, where 16 by 16 becomes 32 by 32.
+# (What the middle layers do, to the outline, none of our four numbers measures.) Half of this is built in: coarse layers *cannot* draw detail, and every later one can repaint what is there. Which factor goes to which layer nobody prescribed.
 #
 # ### The slider
 #
@@ -573,7 +584,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip. Watch the ground, too: at crossovers 6 and 7 it is stained in some pictures. There the last layers get a style that does not go with what the layers before it have drawn.
+# The same knob as a strip. Watch the ground, too: at crossovers 6 and 7 it is stained in many pictures. There the last layers get a style that does not go with what the layers before have drawn. About one training picture in eight was mixed at just this layer, so the network has met the case; it has not learned to do it well.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -582,11 +593,11 @@ rows({"coarse from": coarse, **{f"crossover {k}": view.images(k)[1] for k in (7,
 # %% [markdown]
 # ## Truncation: typical or various
 #
-# A network has seen little of what is rare, and draws it badly. The mean of all $w$, $\bar w$, is a good address: draw every $w$ towards it (2019, app. B),
+# A network has seen little of what is rare, and draws it badly. Brock and others (2019) therefore draw every entry of $z$ that is beyond a bound again, and find that not every generator bears it. Here there is a better place: the mean of all $w$, $\bar w$, is a good address, and every $w$ is drawn towards it (Karras 2019, app. B),
 #
 # $$w'=\bar w+\psi\,(w-\bar w).$$
 #
-# $\psi=1$ changes nothing; $\psi=0$ draws the mean picture for everybody, but for noise; $\psi<0$ goes through it to the other side. The paper truncates the coarse layers alone, so that colours keep their variety; here it is all layers.
+# $\psi=1$ changes nothing; $\psi=0$ draws the picture of the mean $w$ for everybody, but for noise; $\psi<0$ goes through it to the other side. The paper truncates the coarse layers alone, so that fine detail is left as it is; here it is all layers.
 
 # %%
 source(StyleGenerator.styles)
@@ -596,7 +607,7 @@ view = TruncationView(model, count=10, seed=2)
 rows({f"ψ = {psi:g}": view.images(psi) for psi in (-1.0, 0.0, 0.5, 0.7, 1.0, 1.4)})
 
 # %% [markdown]
-# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place, size and hue.
+# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place and hue: the second column goes from the upper right to the lower left, and from yellow to cyan.
 #
 # ### The price
 #
@@ -631,7 +642,7 @@ for psi, (diversity, distance) in zip(psis, scores):
 print(f"real shapes: diversity {standard[0]:.2f}, distance {standard[1]:.4f}")
 
 # %% [markdown]
-# On the left a V: diversity goes with $|\psi|$. On the right the curve climbs beyond 1, where $w$ is further out than those of the training, and falls from there to the left until it lies below that of real shapes: the trap named above. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one buys the typical with variety.
+# On the left a V: diversity goes with $|\psi|$. On the right the distance grows with $|\psi|$ from 0.3 on, on both sides, and is steepest beyond 1, where $w$ is further out than those of the training. Between 0.7 and 0.85 it crosses the dotted line, and below it is the trap named above. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one pays for the typical with variety.
 # (At $\psi=0$ the distance is that of a *single* picture, the mean one, and says only what that one looks like: the middle of all $w$ is between all kinds of shapes.)
 #
 # ### The slider
@@ -652,7 +663,7 @@ rows({f"noise × {strength:g}": view.images(1.0, strength) for strength in (0.0,
 #
 # ### Common mistake 1: truncating in Z
 #
-# "Draw $z$ closer to zero, its mean": it works for the generator of chapter 02, and $z$ is what one has in hand. Here the first thing that happens to $z$ is that its length is taken away.
+# "Draw $z$ closer to zero, its mean": so it is done with other generators, as in chapter 04, and $z$ is what one has in hand. Here the first thing that happens to $z$ is that its length is taken away.
 
 # %%
 z = model.latents(10, seed=2)
@@ -666,7 +677,7 @@ rows({name: model.draw(w, seed=2) for name, w in tries.items()})
 #
 # ### Common mistake 2: the mean is forgotten
 #
-# $w'=\psi w$, towards zero instead of towards $\bar w$. In Z the two are one. In W zero is no special place. Real shapes lie evenly about the middle of the picture, place (0, 0); where do these?
+# $w'=\psi w$, towards zero instead of towards $\bar w$. In Z the two are one. In W zero is no special place. Real shapes lie evenly about the middle of the picture, place (0, 0), with $x$ from -1 at the left to 1 and $y$ from -1 at the *top* to 1; where do these?
 
 # %%
 with torch.no_grad():
@@ -682,12 +693,12 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: compare the mean places, and the hues. It is a mistake that one can live with for long, since nothing looks broken and the distances do not complain; but the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the lower right of the middle: compare the mean places, and the hues. It is a mistake that one can live with for a long time, since nothing looks broken, and the distances even favour it: small slim shapes are near many real ones. But the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #
 # The layers of every library start with weights of about the right size, and so "equalised" looks like the same thing said twice. The functions *are* the same at step 0: below, each layer's factor is multiplied into its weights, once, and then left alone. What differs is how fast each layer moves. All are trained up to 8 by 8 pixels, from the same weights, on the same
-# pictures, for as many steps; the plain one with the same learning rate, and, to be fair to it, with a tenth and with a hundredth of it.
+# pictures, for as many steps; the plain one with the same learning rate, and, to be fair to it, with a tenth and with a hundredth of it. (Plain, the mapping loses its hundredth, too: both parts of section 2 are taken away together.)
 
 # %%
 @torch.no_grad()
@@ -714,14 +725,14 @@ for name, (prepare, rate) in tries.items():
 rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items()}, zoom=1, label_width=130)
 
 # %% [markdown]
-# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one at the same rate has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. Both players move by leaps where the fan-in is large.
-# With smaller rates the plain network does not run away, but after as many steps it is behind: compare the distances. Its one rate has to be so small that the most sensitive layer stands it, and then the others crawl.
+# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one at the same rate has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. (A gap of one or two tells little: it is small also where a discriminator has learned little.) Both players move by leaps where the fan-in is large.
+# With smaller rates the plain network does not run away, but after as many steps it is behind: compare the distances. Its one rate has to be so small that the most sensitive layer can bear it, and then the others crawl.
 # (Each is one training, and a short one; with more steps the slow ones may catch up.)
 #
 # ## What came after
 #
 # Karras and others (2020) found that AdaIN itself leaves marks, droplets that the generator makes to get a signal past the normalisation, and replaced it by scaling the *weights* of each convolution; progressive growing went too, since it makes details stick to places. In its place came skip connections, and a regulariser that is kin to the path length of this chapter.
-# Mapping, styles, noise, truncation and lazy R1 stayed.
+# Mapping, styles, noise, truncation and R1 stayed; to pay R1 only now and then, which we have borrowed, came with that paper.
 #
 # ## Exercises
 #
@@ -779,15 +790,16 @@ check(deviation, group, truth=lambda x: minibatch_deviation(x)[0, -1, 0, 0])
 # ## Summary
 #
 # * $z$ has to be normal; $w=f(z)$ may be distributed as the factors are. Path length, separability and $R^2$ say how far a network made use of that; measure before you repeat it.
-# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel. AdaIN forgets what was there, so styles are local, and layers can take theirs from different pictures.
-# * What makes it train stands between the lines: one length of $z$, an equalised rate (a hundredth of it in the mapping), noise, blur, the minibatch's deviation, fading in, mixing, two running averages, R1.
-# * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. It buys the typical with variety.
+# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel. AdaIN forgets the means and deviations that were there, not the pattern, so styles are local, and layers can take theirs from different pictures.
+# * What makes it train is in the small print: one length of $z$, an equalised rate (a hundredth of it in the mapping), blur, the minibatch's deviation, fading in, R1. What makes it good and useful, too: noise, a learned constant, mixing, two running averages.
+# * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. One pays for the typical with variety.
 #
 # ## References
 #
 # * Karras, Aila, Laine, Lehtinen. *Progressive Growing of GANs for Improved Quality, Stability, and Variation.* ICLR 2018.
 # * Karras, Laine, Aila. *A Style-Based Generator Architecture for Generative Adversarial Networks.* CVPR 2019.
 # * Karras, Laine, Aittala, Hellsten, Lehtinen, Aila. *Analyzing and Improving the Image Quality of StyleGAN.* CVPR 2020.
+# * Brock, Donahue, Simonyan. *Large Scale GAN Training for High Fidelity Natural Image Synthesis.* ICLR 2019.
 # * Huang, Belongie. *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization.* ICCV 2017.
 # * He, Zhang, Ren, Sun. *Delving Deep into Rectifiers: Surpassing Human-Level Performance on ImageNet Classification.* ICCV 2015.
 # * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.

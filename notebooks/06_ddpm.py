@@ -55,7 +55,7 @@ grid(model.sample(50, seed=1), columns=10)
 # %% [markdown]
 # And this is how such pictures come to be, here by this chapter's own rule. From left to right, from pure noise to a picture. Nothing
 # comes in from outside along the way but the label and more noise. (The grid above was drawn by a faster rule, of chapter 07, which
-# `sample` follows unless it is told another.)
+# `sample` follows unless it is told another.) The columns show the picture after 1, 21, 41, 51, 61, 71, 76, 81, 86, 91, 96 and 100 of 100 steps.
 
 # %%
 from v101_utils.diffusion import ancestral, trajectory
@@ -80,17 +80,17 @@ grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen
 #
 # $$x_i = \sqrt{1-\beta_i}\;x_{i-1} + \sqrt{\beta_i}\;\varepsilon_i, \qquad \varepsilon_i\sim\mathcal N(0, I).$$
 #
-# If $x_{i-1}$ has variance 1, so has $x_i$: $(1-\beta_i)+\beta_i=1$. After enough steps nothing of the picture is left, and what remains is $\mathcal N(0, I)$,
+# If $x_{i-1}$ has variance 1, so has $x_i$: $(1-\beta_i)+\beta_i=1$. (Pixels here lie in $[-1,1]$ and vary less; then the variance moves towards 1 and never beyond.) After enough steps almost nothing of the picture is left, and what remains is as good as $\mathcal N(0, I)$,
 # which we know how to sample. There is nothing to learn in this direction.
 #
 # ### All steps in one jump
 #
-# A sum of independent normal numbers is normal. So a thousand steps are one: with $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$,
+# A sum of independent normal numbers is normal, and variances add. If $x_{i-1}$ holds noise of variance $1-\bar\alpha_{i-1}$, then $x_i$ holds $(1-\beta_i)(1-\bar\alpha_{i-1})+\beta_i=1-\bar\alpha_i$. So a thousand steps are one: with $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$,
 #
 # $$x_i = \sqrt{\bar\alpha_i}\;x_0 + \sqrt{1-\bar\alpha_i}\;\varepsilon .$$
 #
 # That is what makes training cheap: any noise level of any picture, at once. We write it $x_t=\alpha_t x_0+\sigma_t\varepsilon$ with a time $t=i/1000$ from 0
-# (picture) to 1 (noise), so $\alpha_t^2=\bar\alpha_t$ and $\sigma_t^2=1-\bar\alpha_t$.
+# (picture) to 1 (noise), so $\alpha_t^2=\bar\alpha_t$ and $\sigma_t^2=1-\bar\alpha_t$. (Mind the letters: what Ho et al. call $\alpha_t$ is $1-\beta_t$; ours is the root of their $\bar\alpha_t$.)
 #
 # ### Check: a thousand steps against the formula
 #
@@ -115,7 +115,7 @@ for i, beta in enumerate(betas, 1):
 # ### How fast? The schedule
 #
 # How $\bar\alpha$ falls is a choice. The original one lets β grow **linearly**; Nichol and Dhariwal (2021) found that this destroys small pictures too
-# soon, and made $\bar\alpha$ follow a squared **cosine**. Look at the two strips, of the same noise:
+# soon, and made $\bar\alpha$ follow a squared **cosine**. Look at the two strips, of the same noise, at $t=0$, 0.1, ..., 1:
 # with the linear schedule the right half is all the same; with the cosine something of the boot is left for longer.
 
 # %%
@@ -135,8 +135,8 @@ curves(t, {s.name: s.log_snr(t) for s in (linear(), cosine())}, "t", "log(α² /
 plt.show()
 
 # %% [markdown]
-# The right-hand curve is the better way to look at a schedule: what a noise level *is*, is its signal-to-noise ratio. A schedule only says how much time
-# is spent at each.
+# The right-hand curve, of the ratio's logarithm, is the better way to look at a schedule. The signal-to-noise ratio describes a noise level completely: two schedules that pass the same ratio pose the network the same task there, up to a factor in front of $x_t$. A schedule only says how much time
+# is spent at each level: much where the curve is flat, little where it is steep.
 #
 # ## Up the stairs
 #
@@ -145,7 +145,8 @@ plt.show()
 #
 # $$q(x_s\mid x_t, x_0)=\mathcal N\!\left(\frac{\alpha_s\beta\,x_0+\alpha\,\sigma_s^2\,x_t}{\sigma_t^2},\;\; \beta\,\frac{\sigma_s^2}{\sigma_t^2} I\right).$$
 #
-# It reads: go some way from $x_t$ towards the picture, then add a little fresh noise. And the network's whole job is to be the one who tells us $x_0$.
+# It reads: go some way from $x_t$ towards the picture, then add a little fresh noise. And the network's whole job is to be the one who tells us $x_0$: our own step, $p(x_s\mid x_t)$, is *chosen* to be this same normal, with the network's guess $\hat x_0(x_t)$ in place of $x_0$.
+# May a guess stand there? Its mean comes out right if $\hat x_0$ is the mean of all pictures that $x_t$ may hide, because the formula is linear in $x_0$. Its shape does not: the true $q(x_s\mid x_t)$ is a mixture over all those pictures. But the smaller the stride, the nearer is that mixture to a single normal (Sohl-Dickstein et al. 2015), and this is why it takes many steps.
 #
 # ### Check: the step against Bayes' rule
 #
@@ -183,8 +184,8 @@ print(f"Bayes: mean {exact:.4f}, std {(weights * (grid_x - exact) ** 2).sum().sq
 # ### Why not in one jump?
 #
 # Because the best guess of the picture is an *average*. A network trained on squared error learns $\mathbb E[x_0\mid x_t]$, the mean of all pictures that could hide
-# behind this noise. When the noise is weak there is hardly any doubt; when it is total the best guess is the average of the whole data set. Compare the first two columns:
-# the average of the training set, and what the network guesses behind pure noise. (It is not told the kind here.)
+# behind this noise. When the noise is weak there is hardly any doubt; when it is total the best guess is the average of the whole data set. In each pair of rows below, the upper one is the picture, then the same picture at $t$ = 1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2; the lower one begins with the average of the training set, and then come the guesses. Compare the first two of a lower row:
+# the average, and what the network guesses behind pure noise. (It is not told the kind here.)
 
 # %%
 levels = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2)
@@ -202,21 +203,20 @@ for i, name in enumerate(("T-shirt", "sneaker", "bag")):
     strips = {}
 
 # %% [markdown]
-# (First column: the picture, and below it the average of all pictures. Then $t$ = 1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2.) From the right to the left the
-# guess loses first the print, then the cut, then the kind. A sampler goes the other way: it takes a small step towards the blurred average, looks again, and by then
-# there is less doubt.
+# From the right to the left the
+# guess loses first the print, then the cut, then the kind. A sampler goes the other way: it takes a small step towards the blurred average and looks again, and what has come out of the noise by then rules some pictures out: there is less doubt.
 #
 # ## What to learn: from a bound to a squared error
 #
-# DDPM is trained, like the VAE of chapter 11, on a bound of $-\log p(x)$. It has one term for each step: how far the learned step,
+# DDPM is trained, like the VAE of chapter 11 (which you need not have read), on an upper bound on $-\log p(x_0)$. It has one term for each step: how far the learned step,
 # $p(x_s\mid x_t)$, is from the one that knows $x_0$, measured by the Kullback-Leibler divergence (KL). (The last step, to $s=0$, has no
-# variance and is treated apart.) Both are normal with the same variance, so each term is a squared distance of two means, and both means
+# variance and is treated apart; and in one term more, for the start at $t=1$, there is nothing to learn.) Both are normal, and we gave $p$ the variance of $q$, so each term is a squared distance of two means, and both means
 # are linear in $x_0$. So each term is
 #
 # $$L_t = \mathrm{KL}\big(q(x_s\mid x_t,x_0)\,\|\,p(x_s\mid x_t)\big) = w_t\,\lVert x_0-\hat x_0\rVert^2 = w_t\,\frac{\sigma_t^2}{\alpha_t^2}\,\lVert\varepsilon-\hat\varepsilon\rVert^2,
 # \qquad w_t=\tfrac12\left(\frac{\alpha_s^2}{\sigma_s^2}-\frac{\alpha_t^2}{\sigma_t^2}\right).$$
 #
-# The weight is half the signal-to-noise ratio that the step gains (Kingma et al. 2021).
+# Here $\hat\varepsilon$ is the noise that the guess $\hat x_0$ implies. The weight is half the signal-to-noise ratio that the step gains (Kingma et al. 2021).
 #
 # ### Check: the KL against `torch.distributions`
 
@@ -261,8 +261,7 @@ for t in (0.9, 0.5, 0.1):
     print(f"t = {t}: eps / x0 {(errors[1] / errors[0]).item():.4f} = {snr(t).item():.4f}   v / x0 {(errors[2] / errors[0]).item():.4f} = {snr(t).item() + 1:.4f}")
 
 # %% [markdown]
-# Ho et al. dropped the weight $w_t\sigma_t^2/\alpha_t^2$ altogether: $L_\text{simple}=\mathbb E\lVert\varepsilon-\hat\varepsilon\rVert^2$. It is no longer the bound, but it spends the network's effort where the eye looks
-# instead of on the last invisible grains of noise. The network that ships predicts $v$, which is well scaled at both ends.
+# Ho et al. dropped the weight $w_t\sigma_t^2/\alpha_t^2$ altogether: $L_\text{simple}=\mathbb E\lVert\varepsilon-\hat\varepsilon\rVert^2$. It is no longer the bound. With their schedule that weight is about a hundred times larger at the first, nearly clean levels than in the middle; so *compared with the bound* the network spends less effort on the last invisible grains of noise, and more on the harder levels. The network that ships predicts $v$, which is well scaled at both ends.
 #
 # ## The code that matters
 #
@@ -297,13 +296,13 @@ with torch.no_grad():
     network(torch.zeros(1, 1, 28, 28), torch.zeros(1))
 
 # %% [markdown]
-# Its building block: normalise, SiLU, convolve, twice, and add the input. The time enters as a scale and a shift after the second normalisation. The last convolution starts at zero, so the block starts as the identity (or, where the number of channels changes, as a 1×1 convolution).
+# Its building block: normalise (over groups of channels), SiLU ($x\cdot\mathrm{sigmoid}(x)$), convolve; all that twice; and add the input. The time enters as a scale and a shift after the second normalisation. The last convolution starts at zero, so the block starts as the identity (or, where the number of channels changes, as a 1×1 convolution).
 
 # %%
 source(ResidualBlock.forward)
 
 # %% [markdown]
-# At the lowest resolution each of the 49 positions may look at every other: **self-attention**. It is split into heads, each of which
+# At the lowest resolution each of the 49 positions may look at every other: **self-attention**. Each makes three vectors: a *query*, what it looks for; a *key*, what it offers; and a *value*, what it has to tell. The products of its query with all keys, through a softmax, are the weights of its sum of all values. It is split into heads, each of which
 # compares the positions by its own share of the channels.
 
 # %%
@@ -325,8 +324,8 @@ plt.show()
 # %% [markdown]
 # ### Where the time goes
 #
-# At full resolution a convolution costs most and has least to say. So before the first one, each square of 2×2 pixels is folded into four channels
-# ("pixel unshuffle"): nothing is lost, and there are four times fewer positions. Count the multiplications of one picture, with and without:
+# At full resolution a convolution costs most and adds least. So before the first one, each square of 2×2 pixels is folded into four channels
+# ("pixel unshuffle"): nothing is lost, and only a quarter of the positions remain. Count the multiplications of one picture, with and without:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -342,7 +341,7 @@ for fold in (1, 2):  # attention as plain matrix products: not every version of 
 # ## Training, live
 #
 # Now a smaller network, from nothing, without any labels, on the 18,000 pictures that come with the package. Along with it goes an **exponential moving average** (EMA) of its weights: a copy that
-# trails behind the network and never trains. Each time, the same noises are turned into pictures, in 20 steps of the
+# trails behind the network and never trains. After each step it moves a small part of the way to the network; the decay, the part that it keeps, rises towards 0.999 (0.92 after a hundred steps, 0.99 after a thousand). At four steps along the way the same noises are turned into pictures, in 20 steps of the
 # faster rule, by the network itself (above) and by the average (below).
 
 # %%
@@ -374,8 +373,8 @@ curves(range(len(smooth)), {"": smooth}, "step", "squared error of v", "loss, me
 plt.show()
 
 # %% [markdown]
-# The loss falls fast and then hardly at all, while the pictures go on getting better: **the loss of a diffusion model is a poor judge of its pictures**. Most
-# of it is doubt that no network can remove. And which draws better, the network or its average? Let us put numbers to that, by the Fréchet
+# The loss falls fast and then slowly, by a fifth from step 325 to the last, while the pictures go on getting better: **the loss of a diffusion model is a poor judge of its pictures**. Much
+# of it is doubt that no network can remove: even the large one, told the label, keeps a good part (figure below). And which draws better, the network or its average? Let us put numbers to that, by the Fréchet
 # distance: a classifier of this data turns real and drawn pictures into feature vectors, a normal distribution is fitted to each of the
 # two sets, and the distance is how far the two distributions are apart, in their means and in their covariances. (Lower is better; it
 # falls with the number of pictures, so compare only like numbers; and it is not comparable with the FID of papers.)
@@ -389,8 +388,8 @@ real = frechet(to_unit(test.images[:frechet_count]))
 print(f"{frechet_count} real test pictures: {real:.1f}")
 
 # %% [markdown]
-# At first the average may lag behind: it still remembers the first weights. Then look where it is ahead: in the middle, while the learning rate is high. Each step throws the weights about, and the average takes the jitter out. Later the schedule lowers the learning rate, the jitter dies down with it, and the two draw
-# about equally well (a few percent are within the noise of so few samples). So an average matters most where the learning rate stays up, and it costs next to nothing.
+# At the first look the average trails some ten steps behind a network that still gains with every one; the two are about equal. Then see where it is ahead: in the middle, while the learning rate is high. Each step throws the weights about, and the average takes the jitter out. Towards the end the learning rate goes down (`warmup_cosine`: up for a hundred steps, then down to zero along half a cosine; it has nothing to do with the noise's), the jitter dies down with it, and the two draw
+# about equally well (a few percent are within the chance of so few samples). The last line is the floor: real pictures are that far from the training pictures themselves. So an average matters most where the learning rate stays up, and it costs next to nothing.
 #
 # ### Two schedules, the same training
 #
@@ -404,8 +403,8 @@ for name, x in pair.items():
 rows({name: x[:24] for name, x in pair.items()}, columns=12)
 
 # %% [markdown]
-# The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises: the
-# comparison is of both at once. And it is of one short training each: a hint, no proof.
+# The cosine comes out a little better here. The strips show nearly the same clothes, since both start from the same noises: a few pictures would not tell. The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises: the
+# comparison is of both at once. And it is of one short training each: a hint that the cosine suits small pictures, no proof.
 #
 # ### What each noise level teaches
 #
@@ -428,13 +427,12 @@ curves(times, {{"x0": "the picture", "eps": "the noise", "v": "v"}[k]: e for k, 
 plt.show()
 
 # %% [markdown]
-# Predicting the noise is easy where there is much of it, and predicting the picture where there is little; $v$ is never trivial. From the
-# right to the left, the kind is decided first and then the details; the left end is for the last grains.
+# Predicting the noise is easy where there is much of it, and predicting the picture where there is little; $v$ is never trivial, and hardest at the two ends. (The kind is told here. Where it is not, it is decided first and the details after: that was in the strips of "Why not in one jump?".)
 #
 # ## The slider
 #
 # One picture of each of eight kinds. Drag **t**: how much noise, what the network guesses behind it (it is not told the kind), and how
-# wrong it is, in pixels from 0 to 1: a quarter of the squared error of pixels from −1 to 1. Find where the *kind* is still certain but
+# wrong it is, in pixels from 0 to 1: a quarter of the squared error of pixels from −1 to 1. (The curve is the mean over these eight and some hundred more, so the number of the eight lies near it and not on it.) Find where the *kind* is still certain but
 # the print is gone.
 
 # %%
@@ -445,7 +443,7 @@ noise_view = NoiseView(model, torch.cat([shown, test.images[:few]]))
 noise_slider(noise_view)
 
 # %% [markdown]
-# The same knob as a strip:
+# The same view at $t$ = 0.25, 0.6 and 0.9:
 
 # %%
 for t in (0.25, 0.6, 0.9):
@@ -460,7 +458,7 @@ for t in (0.25, 0.6, 0.9):
 source(ancestral)
 
 # %% [markdown]
-# Side by side, the noisy picture and the network's guess along the way. The guess starts as a blur and settles long before the noise is gone.
+# Above, the noisy picture, at $t$ = 0.96, 0.88, ..., 0; below, the guess of $x_0$ that led there. The guess starts as a blur and has its shape after two or three columns, long before the noise is gone.
 
 # %%
 picked = [walk[i] for i in range(3, 100, 8)]
@@ -473,7 +471,7 @@ for i in (0, 2):
 # ### Which variance?
 #
 # How much fresh noise should a step add? The formula above, the *posterior*, is exact if the data are a single point. If the data are normal with variance 1, the exact
-# answer is β itself. Truth lies between, and with a thousand steps the two hardly differ. With few they do:
+# answer is β itself. Truth lies between, and with a thousand steps the two hardly differ. With few steps they do:
 
 # %%
 counts = runtime.pick(ci=[3, 5], laptop=[10, 25, 50], gpu=[10, 25, 50, 100, 250])
@@ -495,13 +493,13 @@ rows(examples, columns=12)
 #
 # ### Common mistake 1: β of one small step for a long stride
 #
-# The network was trained for $t\in[0,1]$, and we walk in 20 strides. Take the β of *one of a thousand* steps from the table, as code
-# written for a thousand steps does, and each stride removes about fifty times too little noise: at the end hardly any of it is gone. Use
+# The network was trained for $t\in[0,1]$, and we walk in 20 strides. Take the β of *one of a thousand* steps, as code
+# that keeps a table of a thousand of them does, and each stride removes about fifty times too little noise: at the end hardly any of it is gone. Use
 # the stride's own $\beta = 1-\alpha_t^2/\alpha_s^2$.
 #
 # ### Common mistake 2: noise at the last step
 #
-# The last step ends at the picture. Whoever adds noise there as well gets grainy clothes.
+# The last step ends at the picture. The posterior's variance is zero there by itself, but β is not (at $s=0$ it is $\sigma_t^2$), and code that uses β must leave the noise out. Whoever does not gets grainy clothes. (A "spread" is a standard deviation of pixels from 0 to 1.)
 
 # %%
 def beta_from_the_table(denoise, state, s, noise):
@@ -524,7 +522,7 @@ rows(drawn, label_width=140, zoom=2.5)
 # %% [markdown]
 # ### Common mistake 3: attention over the channels
 #
-# Heads are split as `(B, heads, C / heads, HW)`, then `q @ k.transpose(-2, -1)`. It runs, and it even trains. But the attention matrix is channels × channels: positions do not look at each other at all. Put
+# Right is to split the heads as `(B, heads, HW, C / heads)`. The mistake: `(B, heads, C / heads, HW)`, then `q @ k.transpose(-2, -1)`. It runs, and it even trains. But the attention matrix is channels × channels: positions do not look at each other at all. Put
 # a value at a single position and see where it arrives.
 
 # %%
@@ -540,7 +538,7 @@ for name, out in (("over positions", right), ("over channels", wrong)):
 # %% [markdown]
 # ### Common mistake 4: a time between 0 and 1 in a sinusoidal embedding
 #
-# Its frequencies were made for step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine goes through less than a sixth of its period, the others hardly move, and all times look much alike. The difference of the vectors of two far times, relative to their length:
+# Its frequencies, from 1 down to 1/10,000, suit whole numbers, such as step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine goes through less than a sixth of its period, the others hardly move, and all times look much alike. The difference of the vectors of two far times, relative to their length:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -597,7 +595,7 @@ check(hidden_noise, *inputs_v, truth=lambda x, v, a, s: both("v", v, x, a, s).ep
 # * Shrink and add noise: any number of steps is one jump, $x_t=\alpha_t x_0+\sigma_t\varepsilon$.
 # * The way back is known exactly if the picture is known; the network guesses the picture (or the noise, or $v$: the same guess, weighted differently).
 # * The guess is an average over all that could be, so many small steps are needed.
-# * A U-Net folds and halves the picture, because full resolution is where the time goes; it is told the time, and looks across the picture by attention.
+# * A U-Net halves the picture so that each position sees more of it, and brings detail back by its skips; ours folds 2×2 pixels into channels first, because full resolution is where the time goes. It is told the time, and looks across the picture by attention.
 # * Judge by pictures and by a distance, not by the loss; keep an average of the weights.
 #
 # ## References

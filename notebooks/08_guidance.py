@@ -37,7 +37,7 @@ import torch
 from torch.nn import functional as F
 
 from v101_utils import runtime, zoo
-from v101_utils.data import Batches, fashion_mnist, to_unit
+from v101_utils.data import CLASSES, Batches, fashion_mnist, to_unit
 from v101_utils.diffusion import Clipped, GaussianMixture, Guided, add_noise, cosine, ddim, dpm, sample
 from v101_utils.view import curves, rows, source, use_style
 
@@ -48,12 +48,12 @@ here, fine = runtime.device(), runtime.pick(ci=4, laptop=20, gpu=50)  # fine: st
 # %% [markdown]
 # ## The picture first
 #
-# The network of chapters 06 and 07. Each column has its own label (a T-shirt, a trouser, a pullover, a dress, a coat, a sandal, a shirt, a sneaker, a bag, an ankle boot) and
+# The network of chapters 06 and 07. Each column has its own label, which stands above it, and
 # its own noise. Nothing changes from row to row but one number, the scale $s$.
 
 # %%
 model = zoo.load("ddpm-fashion", device=here)
-rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0, 8.0)})
+rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0, 8.0)}, heads=CLASSES)
 
 # %% [markdown]
 # At $s=0$ the label is ignored: any picture may come out. At $s=1$ it is mostly obeyed, not always: look at the T-shirt and the bag.
@@ -285,12 +285,12 @@ def train_small(drop, steps, look=()):
     for step in fit(DiffusionTask(denoiser, drop=drop), batches, steps, ema=ema, lr_schedule=warmup_cosine(steps)):
         losses.append(step.scalars["loss"])
         if step.number in look:
-            display(rows({f"step {step.number}": ema.average.sample(10, seed=4, steps=fine, guidance=2.0)}))
+            display(rows({f"step {step.number}": ema.average.sample(10, seed=4, steps=fine, guidance=2.0)}, heads=CLASSES))
     return ema.average, losses
 
 
 # %%
-steps = runtime.pick(ci=12, laptop=900, gpu=4000)
+steps = runtime.pick(ci=12, laptop=800, gpu=4000)
 small, losses = train_small(0.15, steps, look=(steps // 12, steps // 4, steps // 2, steps))
 
 # %%
@@ -302,7 +302,7 @@ plt.show()
 # One network, two denoisers, and all that lies between and beyond. The same noise in each column:
 
 # %%
-rows({f"s = {s:g}": small.sample(10, seed=3, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0)})
+rows({f"s = {s:g}": small.sample(10, seed=3, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0)}, heads=CLASSES)
 
 # %% [markdown]
 # Compare the second row with the third and fourth. A network as small as this one is unsure of the kind; guidance makes up its mind.
@@ -447,7 +447,7 @@ drawn = {name: draw(*chosen) for name, chosen in tries.items()}
 for name, images in drawn.items():
     distance, fidelity, diversity = measure(images)
     print(f"{name:15} Fréchet distance {distance:6.1f}, labels right {fidelity:.3f}, diversity {diversity / real[2]:.2f}")
-rows({name: images[:20] for name, images in drawn.items()}, columns=10, label_width=120)
+rows({name: images[:20] for name, images in drawn.items()}, label_width=120, heads=CLASSES)
 
 # %% [markdown]
 # Compare the last two rows of numbers with the second: which part of the times makes sure of the label, and which one takes the variety? Then look in the table above for a scale with as many labels right, and
@@ -467,7 +467,7 @@ for s in (1.0, 3.0, 8.0):
     print(f"s = {s:g}: not clipped: standard deviation {free.std():.2f}, largest value {free.max():.2f}, "
           f"beyond ±1.1 {(free.abs() > 1.1).float().mean():.1%}; clipped: {clipped.std():.2f}")
     strips |= {f"s = {s:g}, free": free.clamp(-1, 1), f"s = {s:g}, clipped": clipped}
-rows(strips, label_width=120)
+rows(strips, label_width=120, heads=CLASSES)
 
 # %% [markdown]
 # Without clipping, whole areas burn out to white. So after each guess the picture is clipped to $[-1, 1]$ and the noise computed anew, so that both still make up $x_t$ (common mistake 3 of chapter 07; without guidance it hardly mattered there, since the guess seldom leaves the range). It is what `Denoiser.sample` does. It helps, but it does not undo the
@@ -503,7 +503,7 @@ tries = {"right, s = 2": Guided(model, 2.0), "w = 0, passed as s": Guided(model,
 drawn = {name: sample(Clipped(net), start, dpm(), 10, labels=hundred).cpu() for name, net in tries.items()}
 for name, images in drawn.items():
     print(f"{name:20} labels right {zoo.recipes.label_accuracy(images, hundred.cpu()):.2f}")
-rows({name: images[:10] for name, images in drawn.items()}, label_width=150)
+rows({name: images[:10] for name, images in drawn.items()}, label_width=150, heads=CLASSES)
 
 # %% [markdown]
 # ### Common mistake 2: no label was ever dropped
@@ -521,7 +521,7 @@ for name, net in (("15% dropped", small), ("none dropped", undropped)):
     print(f"{name:12}: rows of labels moved by {moved[:10].mean():.2f}, the null row by {moved[10]:.2f}; squared error at t = 0.7 "
           f"with the right label {known['right label']:.3f}, with none {known['no label']:.3f}, with a wrong one {known['wrong label']:.3f}")
 rows({f"{name}\ns = {s:g}": net.sample(10, seed=3, steps=fine, guidance=s)
-      for name, net in (("15% dropped", small), ("none dropped", undropped)) for s in (0.0, 3.0)})
+      for name, net in (("15% dropped", small), ("none dropped", undropped)) for s in (0.0, 3.0)}, heads=CLASSES)
 
 # %% [markdown]
 # (The second network had fewer steps, so compare within each: is its error without a label close to that with the right one, or about halfway to that with a wrong one? And look at its row at $s=0$.) Guidance then moves away from an *accident*. It may even look as if it worked, since away from anything is also towards the
@@ -539,7 +539,7 @@ for name, net in nets.items():
     images = sample(net, start, dpm(), fine, labels=ten)
     strips[f"{name}, s = 8"] = images.clamp(-1, 1)
     print(f"{name:12} {(images > 0.95).float().mean():.1%}")
-rows(strips, label_width=150)
+rows(strips, label_width=150, heads=CLASSES)
 
 # %% [markdown]
 # ## Exercises

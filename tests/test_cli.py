@@ -276,3 +276,14 @@ def test_a_network_for_one_beta_refuses_another(here, capsys):
     assert v101("sample", "vae-fashion-beta1", "--count", 2, "--out", here / "a.npz") == 0
     assert v101("sample", "vae-fashion-beta1", "--count", 2, "--out", here / "b.npz", "--beta", 5) == 1
     assert "one beta alone" in capsys.readouterr().err and not (here / "b.npz").exists()
+
+
+@pytest.mark.parametrize("arguments", [
+    ("sample", "vae-fashion", "--count", 2, "--out", "o.npz"), ("reconstruct", "vae-fashion", "--input", "i.npz", "--out", "o.npz"),
+    ("likelihood", "ddpm-fashion", "--input", "i.npz"),
+])  # fmt: skip
+def test_a_network_goes_where_v101_device_says(arguments, here, capsys, monkeypatch):
+    save_images("i.npz", torch.rand(1, 1, 28, 28))
+    monkeypatch.setenv("V101_DEVICE", "banana")
+    assert v101(*arguments) == 1
+    assert "V101_DEVICE is 'banana'" in capsys.readouterr().err

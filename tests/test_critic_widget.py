@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -110,3 +111,16 @@ def test_setting_the_slider_redraws(view):
     for value in (5.0, 0.01):
         slider.value = value
         assert (pixels(Image.open(io.BytesIO(picture.value))) == pixels(view.render(value))).all()
+
+
+def test_every_norm_is_in_a_bar():
+    """Also those far below the first."""
+    class Slope(torch.nn.Module):
+        def forward(self, points):
+            return 1e-6 * points[:, 0]
+
+    view = CriticView({1.0: Slope()}, torch.randn(50, 2), torch.randn(50, 2))
+    figure, axes = plt.subplots()
+    view.draw_norms(axes, 1.0)
+    assert sum(patch.get_height() for patch in axes.patches) == 50
+    plt.close(figure)

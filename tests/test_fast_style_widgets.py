@@ -79,3 +79,8 @@ def test_an_upload_that_cannot_be_used_is_said_to_be(view, content, text, monkey
 def test_a_name_for_each_style():
     with pytest.raises(ValueError, match="2 names; the model has 3 styles"):
         StyleBlendView(StyleNetwork(3, width=4, blocks=1), NAMES[:2], torch.zeros(1, 3, 32, 32))
+
+
+def test_a_style_that_there_is_not_is_refused(view):
+    with pytest.raises(ValueError, match="no style is called"):
+        view.render(mosiac=1.0)

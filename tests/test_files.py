@@ -1,5 +1,6 @@
 """Files in and out: nothing half-written, nothing unpickled, every refusal says what would be right."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -115,3 +116,20 @@ def test_a_damaged_file_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ValueError, match="wrong.npz"):
         load_images(path, SHAPE)
+
+
+def test_what_is_no_plain_file_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(OSError, match="a device or a pipe"), write_atomically(tmp_path / "pipe"):
+        pass
+    with write_atomically(tmp_path / "link") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+def test_a_long_name_is_written_as_any_other(tmp_path):
+    path = tmp_path / ("a" * 250)
+    with write_atomically(path) as partial:
+        partial.write_text("new")
+    assert path.read_text() == "new" and len(list(tmp_path.iterdir())) == 1

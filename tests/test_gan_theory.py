@@ -189,3 +189,10 @@ def test_the_slider_draws_at_each_move(view):
         slider.value = value
         assert (pixels(Image.open(io.BytesIO(picture.value))) == pixels(view.render(value))).all()
     assert "v101-distance" in box._dom_classes and "v101-distance-picture" in picture._dom_classes
+
+
+def test_a_density_that_the_grid_would_miss_is_refused():
+    with pytest.raises(ValueError, match="std at least 0.012"):
+        DistanceView(std=2e-4)
+    with pytest.raises(ValueError, match="from 0 to 6"):
+        DistanceView().measure([1.0, 20.0])

@@ -48,3 +48,9 @@ def test_a_table_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"table 'one' is \(1, 3\).*\(1, 2\)"):
         tables({"one": torch.zeros(1, 3)}, ["a", "b"], ["x"])
     plt.close()
+
+
+@pytest.mark.parametrize(("found", "asked"), [([10, 0], [0, 1]), ([0, 1], [10, 1]), ([-1, 0], [0, 1])])
+def test_classes_that_there_are_not_are_refused(found, asked):
+    with pytest.raises(ValueError, match="beyond 0 to 9"):
+        confusion(torch.tensor(found), torch.tensor(asked))

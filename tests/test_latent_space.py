@@ -108,3 +108,10 @@ def test_separability_is_the_exponential_of_the_sum():
     assert separability(points, attributes[:, :1]) < 1.05
     with torch.no_grad():
         assert separability(points, attributes[:, 2:]) == pytest.approx(2, abs=0.05)
+
+
+def test_labels_that_are_no_booleans_and_nan_are_refused():
+    points, labels = torch.randn(20, 2), torch.arange(20) % 2 == 0
+    for wrong in ((points, labels.long()), (points * float("nan"), labels)):
+        with pytest.raises(ValueError, match="booleans"):
+            conditional_entropy(*wrong)

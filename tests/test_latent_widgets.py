@@ -162,3 +162,10 @@ def test_setting_a_slider_redraws(view):
         assert picture.value != before
     shown = Image.open(io.BytesIO(picture.value))
     assert (pixels(shown.convert("RGB")) == pixels(view.render(d1=2.5, d2=2.5, d3=2.5, d4=2.5))).all()
+
+
+def test_a_generator_that_draws_styles_is_refused():
+    from v101_utils.gans import StyleGenerator
+
+    with pytest.raises(ValueError, match="draws styles w, not latents"):
+        LatentWalkView(StyleGenerator(widths=(8, 8)), 0, torch.eye(64)[:1])

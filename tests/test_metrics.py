@@ -108,3 +108,10 @@ def test_accuracy_counts():
 
     images[:, 0, 0, 0] = torch.where(torch.arange(1200) < 900, labels, (labels + 1) % 10).float()
     assert accuracy(right_three_times_in_four, images, labels) == pytest.approx(0.75)
+
+
+def test_latents_of_which_nothing_can_be_told_are_refused():
+    factors = torch.rand(50, 2)
+    for latents in (torch.rand(50, 1), torch.full((50, 3), float("nan"))):
+        with pytest.raises(ValueError, match="L at least 2, and finite"):
+            mutual_information_gap(latents, factors)

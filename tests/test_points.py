@@ -123,3 +123,8 @@ def test_the_whole_claim(seed):
 def test_mode_collapse_is_there_to_be_seen():
     """Momentum, no constraint, and a generator that outruns its discriminator: what the recommended setting avoids."""
     assert train(300, constraint=Constraint(), rates=(4e-3, 1e-3), betas=(0.9, 0.99))[0] <= 2
+
+
+def test_weights_are_drawn_without_a_word_to_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: 1 / 0)
+    ring_task(3)

@@ -144,3 +144,14 @@ def test_multiply_adds_are_those_of_products_convolutions_and_attention():
     assert multiply_adds(nn.Conv2d(3, 8, 3, padding=1), torch.zeros(1, 3, 16, 16)) == 16 * 16 * 8 * 3 * 9
     projections, places = 4 * 16 * 16 * 36, 36 * 36 * 16  # to q, k, v and out, at each of 6x6 places; each place with each
     assert multiply_adds(SelfAttention(16), torch.zeros(1, 16, 6, 6)) == projections + 2 * places
+
+
+def test_a_device_that_is_not_here_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, there in (("cpu", True), ("cuda", True), ("cuda:0", True), ("cuda:1", False)):
+        monkeypatch.setenv("V101_DEVICE", name)
+        if there:
+            assert device() == torch.device(name)
+        else:
+            with pytest.raises(ValueError, match="'cuda:1', but torch finds 1 devices of that kind here"):
+                device()

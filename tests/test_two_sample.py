@@ -28,3 +28,11 @@ def test_p_values_are_uniform_for_one_distribution_and_small_for_two():
 def test_points_of_other_dimensions_are_refused(a, b):
     with pytest.raises(ValueError, match=r"should be \(N, D\) and \(M, D\)"):
         two_sample_test(torch.zeros(a), torch.zeros(b))
+
+
+@pytest.mark.parametrize("measure", [energy_distance, two_sample_test])
+def test_nothing_and_nan_are_refused(measure):
+    with pytest.raises(ValueError, match="at least one of each"):
+        measure(torch.zeros(0, 2), torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="infinite or nan"):
+        measure(torch.full((3, 2), float("nan")), torch.zeros(3, 2))

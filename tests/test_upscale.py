@@ -1,6 +1,7 @@
 """`v101 upscale`: every kind of picture in, the same kind out, larger; refusals in one line that leave nothing behind."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -251,3 +252,26 @@ def test_the_command_offers_every_method():
         assert parser().parse_args(["upscale", "a.png", "b.png", "--scale", "2", "--method", method]).method == method
     with pytest.raises(SystemExit):
         parser().parse_args(["upscale", "a.png", "b.png", "--scale", "2", "--method", "nearest"])
+
+
+class Slow(Bicubic):
+    """Long enough for the bar to be drawn at each tile."""
+
+    def forward(self, low, factor):
+        time.sleep(0.12)
+        return super().forward(low, factor)
+
+
+def test_a_picture_of_several_tiles_is_the_same_with_a_bar(capsys):
+    picture = RGBA.convert("RGB").resize((45, 40))
+    plain, watched = (upscale(picture, 2, Slow(), side=20, progress=progress) for progress in (False, True))
+    assert (values(plain) == values(watched)).all()
+    assert "6/6" in capsys.readouterr().err
+
+
+def test_a_model_in_eval_mode_stays_in_it():
+    model = SRResNet(width=8, blocks=1, batch_norm=True).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    upscale(RGBA.convert("RGB"), 2, model)
+    assert not any(part.training for part in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

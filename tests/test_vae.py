@@ -199,3 +199,17 @@ def test_an_ensemble_trains_each_network_as_it_would_alone(images, monkeypatch):
 def test_training_raises_the_elbo(images):
     found = [step.scalars["loss"] for step in fit(VAETask(small()), lambda step: (images,), 20, plan=Plan(), progress=False)]
     assert found[-1] < found[0] - 20
+
+
+def test_what_cannot_be_built_or_drawn_is_refused():
+    for betas in ((1, 1), (0, 10), (10, 0.1)):
+        with pytest.raises(ValueError, match="lowest, highest"):
+            VAE(betas=betas)
+    with pytest.raises(ValueError, match=r"should be \(B, 16\)"):
+        VAE().decode(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="count 0"):
+        VAE().sample(0)
+    with pytest.raises(ValueError, match="2 models and 1 betas"):
+        Ensemble([VAE(), VAE()], [1.0])
+    with pytest.raises(ValueError, match="samples 0"):
+        importance_weighted_bound(VAE(), torch.zeros(1, 1, 28, 28), 0)

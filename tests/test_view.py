@@ -24,6 +24,18 @@ def test_grid_refuses_what_is_no_batch_of_images():
             grid(torch.zeros(shape))
 
 
+def test_columns_may_have_names():
+    images = torch.full((6, 1, 28, 28), 1.0)
+    plain, named = (np.asarray(grid(images, 3, heads=heads)) for heads in ((), ("one", "two", "three")))
+    above = len(named) - len(plain)
+    assert (named[above:] == plain).all() and (plain == 255).all()
+    assert all(named[:above, start : start + 56].min() < 128 for start in (0, 58, 116))
+    several = np.asarray(rows({"a": images[:3], "b": images[:3]}, label_width=20, heads=("one", "two", "three")))
+    assert (several[:above, 20:] == named[:above]).all() and (several[above:, 20:] == 255).all()
+    with pytest.raises(ValueError, match="2 heads for 3 columns"):
+        grid(images, 3, heads=("one", "two"))
+
+
 def test_rows_names_each_grid():
     picture = rows({"β": torch.ones(3, 1, 8, 8), "two": torch.ones(3, 3, 8, 8)}, zoom=2, label_width=60)
     assert picture.width == 60 + 3 * 16 + 2 * 2
@@ -65,3 +77,23 @@ def test_check_tells_right_from_wrong(capsys):
         assert word in capsys.readouterr().out
     check(lambda n: n / 2, torch.tensor([3, 4]), truth=lambda n: n // 2)
     assert "numbers" in capsys.readouterr().out
+
+
+def test_an_answer_that_works_in_place_is_judged_by_what_it_was_given(capsys):
+    def doubled(x):
+        x *= 2
+        return x
+
+    def emptied(x):
+        return x.zero_()
+
+    x = torch.ones(3)
+    check(doubled, x, truth=lambda x: 2 * x)
+    check(emptied, x, truth=lambda x: x**2)
+    assert capsys.readouterr().out.splitlines() == ["doubled: right", "emptied: not yet; its shape is right, its numbers are not"]
+    assert (x == 1).all()
+
+
+def test_no_columns_are_refused():
+    with pytest.raises(ValueError, match="columns 0"):
+        grid(torch.zeros(1, 1, 4, 4), columns=0)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from v101_utils import zoo
 from v101_utils.data import fashion_mnist
+from v101_utils.vae import VAE
 from v101_utils.widgets import BetaView, LatentView, live, vae_sliders
 
 
@@ -96,3 +97,14 @@ def test_latents_shown_are_those_of_largest_kl(views):
     with torch.no_grad():
         kl = kl_to_prior(*views[1].model.encode(views[1].image, 1.0))[0]
     assert kl[views[1].order].min() >= kl.sort(descending=True).values[len(views[1].order) - 1]
+
+
+def test_a_latent_that_there_is_not_is_refused(views):
+    for name in ("a1", "z99", "foo"):
+        with pytest.raises(ValueError, match="the latents are z0 to z"):
+            views[1].render(**{name: 1.0})
+
+
+def test_a_slider_of_beta_needs_a_range():
+    with pytest.raises(ValueError, match="one beta alone"):
+        BetaView(VAE(), torch.zeros(9, 1, 28, 28))

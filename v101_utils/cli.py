@@ -28,13 +28,14 @@ def train(args) -> None:
 
 
 def _network(name: str, able: str, doing: str = ""):
-    """The network, if it has `able`, such as "sample"; else raises ValueError that lists those that can do so, or `doing`."""
-    from v101_utils import zoo
+    """The network on the fastest device, if it has `able`, such as "sample"; else raises ValueError that lists those that can do so, or `doing`."""
+    from v101_utils import runtime, zoo
 
     if not hasattr(zoo.recipe(name).build(), able):
         able_ones = [other for other, made in zoo.RECIPES.items() if hasattr(made.build(), able)]
         raise ValueError(f"{name} cannot {doing or able}; these can: {', '.join(able_ones)}")
-    return zoo.load(name)
+    runtime.make_repeatable()
+    return zoo.load(name, device=runtime.device())
 
 
 def _save(path, images, labels=None) -> None:
@@ -42,7 +43,7 @@ def _save(path, images, labels=None) -> None:
     from v101_utils.data import to_unit
     from v101_utils.files import save_images
 
-    save_images(path, to_unit(images), labels)
+    save_images(path, to_unit(images).cpu(), labels)
     print(f"wrote {len(images)} images to {path}")
 
 
@@ -107,10 +108,11 @@ def reconstruct(args) -> None:
 
     from v101_utils.data import to_signed
     from v101_utils.files import check_writable, load_images
+    from v101_utils.runtime import device_of
 
     model = _network(args.name, "reconstruct")
     check_writable(args.out)
-    images = to_signed(torch.from_numpy(load_images(args.input, model.shape)))
+    images = to_signed(torch.from_numpy(load_images(args.input, model.shape))).to(device_of(model))
     options, parts = {}, []
     if "beta" in inspect.signature(model.reconstruct).parameters:
         options["beta"] = _beta(args, model)
@@ -132,6 +134,7 @@ def likelihood(args) -> None:
     from v101_utils.data import to_signed
     from v101_utils.diffusion import bits_per_dimension, dequantise, log_likelihood
     from v101_utils.files import check_writable, load_images, write_atomically
+    from v101_utils.runtime import device_of
 
     model = _network(args.name, "schedule", "say how likely an image is")
     if args.probes < 1:
@@ -143,7 +146,7 @@ def likelihood(args) -> None:
         raise ValueError(f"--seed is {args.seed}; it should be 0 or above")
     found = []
     for start in range(0, len(images), 50):
-        x = dequantise(images[start : start + 50], seed=args.seed + start)
+        x = dequantise(images[start : start + 50], seed=args.seed + start).to(device_of(model))
         log_p = log_likelihood(model, x, probes=args.probes, seed=args.seed + start)
         found += bits_per_dimension(log_p, x[0].numel()).tolist()
         print("\n".join(f"image {start + i}: {bits:.3f} bits/dim" for i, bits in enumerate(found[start:])))

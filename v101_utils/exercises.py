@@ -7,7 +7,7 @@ def check(answer, *inputs: torch.Tensor, truth) -> None:
     """Prints whether `answer(*inputs)` equals `truth(*inputs)`, and where it does not, how it differs."""
     reason = "it gave no tensor and no number: write your line where the three dots are"
     try:
-        given = answer(*inputs)
+        given = answer(*(x.clone() for x in inputs))  # an answer may work in place
         mine = None if given is None else torch.as_tensor(given)
     except Exception as error:  # whatever the reader's code raises belongs on the page, not in a traceback
         mine, reason = None, f"it raised {type(error).__name__}: {error}"

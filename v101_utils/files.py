@@ -11,12 +11,14 @@ SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True
 
 
 def check_writable(path) -> Path:
-    """`path`, if a file can be written there; call it before long work. Raises FileNotFoundError, or OSError."""
-    path = Path(path)
+    """Where a file can be written for `path`, links followed; call it before long work. Raises FileNotFoundError, or OSError."""
+    path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise OSError(f"cannot write {path}: {'it is a folder' if path.is_dir() else 'its folder is read-only'}")
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {path}: it is a device or a pipe, and would be replaced by a file")
     return path
 
 
@@ -24,7 +26,7 @@ def check_writable(path) -> Path:
 def write_atomically(path):
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not."""
     path = check_writable(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")
     try:
         yield partial
         with open(partial, "rb") as file:

@@ -22,13 +22,17 @@ PROFILES = ("ci", "laptop", "gpu")
 def device() -> torch.device:
     """The fastest device here: CUDA (the one of this process), MPS, or the CPU. `V101_DEVICE` overrides it.
 
-    Raises ValueError where that is no device.
+    Raises ValueError where that is no device, or none of this machine.
     """
     if name := os.environ.get("V101_DEVICE"):
         try:
-            return torch.device(name)
+            where = torch.device(name)
         except RuntimeError as error:
             raise ValueError(f"V101_DEVICE is {name!r}; it should be cpu, cuda, a certain one such as cuda:1, or mps") from error
+        here = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(where.type, 1)
+        if (where.index or 0) >= here:
+            raise ValueError(f"V101_DEVICE is {name!r}, but torch finds {here} devices of that kind here; cpu is always there")
+        return where
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -83,7 +83,7 @@ def fashion_mnist(split="train", *, source="auto", root=None, download=False, de
         FashionMNIST(root or os.environ.get("V101_DATA", "data"), train=split == "train", download=True)
         found = _local(split, root)
     if found is None and source == "local":
-        raise FileNotFoundError("no local Fashion-MNIST: pass download=True, root=FOLDER, or source='shipped'")
+        raise FileNotFoundError("no local Fashion-MNIST: pass root=FOLDER, source='auto' with download=True, or source='shipped'")
     images, labels, where = found or _shipped(split)
     print(f"Fashion-MNIST {split}: {len(images):,} images from {where}")
     images = to_signed(torch.from_numpy(images.copy()).to(device))[:, None]  # (N, 1, 28, 28)

@@ -15,5 +15,7 @@ def to_signed(images: torch.Tensor) -> torch.Tensor:
 
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:
-    """Floats in [-1, 1] as floats in [0, 1]; what a network drew beyond the range is clamped."""
+    """Floats in [-1, 1] as floats in [0, 1]; what a network drew beyond the range is clamped. Raises TypeError for integers."""
+    if not images.is_floating_point():
+        raise TypeError(f"images are {images.dtype}; they should be float in [-1, 1] (`to_signed` makes them so)")
     return ((images + 1) / 2).clamp(0, 1)

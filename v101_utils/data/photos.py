@@ -73,7 +73,7 @@ def open_picture(source) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
         raise ValueError(f"{label} is too large to open safely: shrink it below {limit}") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
+    except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:
         raise ValueError(f"{label} is damaged, truncated or of a kind not read here ({error}); save it again as a PNG") from error
 
 
@@ -86,8 +86,10 @@ def pixels_of(picture: Image.Image) -> torch.Tensor:
 def photo(source, side: int | None = None) -> torch.Tensor:
     """A picture as a tensor (1, 3, H, W) in [-1, 1], alpha laid on white; its longer side scaled to `side` pixels if given.
 
-    source: as of `open_picture`, which raises the same errors.
+    source: as of `open_picture`, which raises the same errors. Raises ValueError for a side below 1.
     """
+    if side is not None and side < 1:
+        raise ValueError(f"side {side}: it should be at least 1 pixel")
     picture = _to_rgb(open_picture(source))
     if side:
         scale = side / max(picture.size)

@@ -62,7 +62,7 @@ def ring_task(
     A pure function of the seed. constraint: None is the recommended R1, `Constraint()` is none at all.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU alone, where weights are drawn
         pair = PointGenerator(hidden=hidden), PointDiscriminator()
     constraint = R1(0.01) if constraint is None else constraint
     return AdversarialTask(*pair, objective, constraint, rates=rates, betas=betas, critic_steps=critic_steps)

@@ -29,8 +29,10 @@ def mutual_information_gap(latents: torch.Tensor, factors: torch.Tensor, bins: i
     """MIG in [0, 1], and each factor's gap (K,): how far the best latent leads the second best, over the entropy.
 
     latents: (N, L) posterior means, L at least 2; factors: (N, K). 1 is one latent for each factor; 0 is a code where
-    two latents tell as much. Raises ValueError for a factor that never varies: nothing can be told of it.
+    two latents tell as much. Raises ValueError for a factor that never varies, of which nothing can be told, and for other latents.
     """
+    if latents.ndim != 2 or latents.shape[1] < 2 or not latents.isfinite().all():
+        raise ValueError(f"latents are {tuple(latents.shape)}: they should be (N, L), L at least 2, and finite")
     information = mutual_information(latents, factors, bins)  # (L, K)
     entropy = mutual_information(factors, factors, bins).diagonal()  # (K,)
     if (entropy <= 0).any():

@@ -28,7 +28,9 @@ class FrechetDistance:
 
     @torch.no_grad()
     def _add(self, images: torch.Tensor, real: bool) -> None:
-        if images.ndim != 4 or not (0 <= images.min() and images.max() <= 1):
+        if images.ndim != 4 or len(images) < 2:
+            raise ValueError(f"images are {tuple(images.shape)}; they should be (N, C, H, W) in [0, 1], N at least 2 for a covariance")
+        if not (0 <= images.min() and images.max() <= 1):
             raise ValueError(f"images {tuple(images.shape)} in [{images.min():g}, {images.max():g}]; they should be (N, C, H, W) in [0, 1]")
         for part in images.split(500):
             self.metric.update(to_signed(part.to(self.metric.device)), real=real)

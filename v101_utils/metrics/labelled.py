@@ -7,10 +7,12 @@ from torch.nn import functional as F
 def confusion(found: torch.Tensor, asked: torch.Tensor, classes: int = 10) -> torch.Tensor:
     """(classes, classes): of the images asked for as class i, the share found to be class j; rows sum to 1.
 
-    found, asked: (N,) integers. A class that nobody asked for is a row of zeros. Raises ValueError for other shapes.
+    found, asked: (N,) integers. A class that nobody asked for is a row of zeros. Raises ValueError for other shapes and classes.
     """
     if found.shape != asked.shape or found.ndim != 1:
         raise ValueError(f"found {tuple(found.shape)}, asked {tuple(asked.shape)}: they should both be (N,)")
+    if ((found < 0) | (found >= classes) | (asked < 0) | (asked >= classes)).any():
+        raise ValueError(f"there are classes beyond 0 to {classes - 1}: say how many there are by `classes`")
     counts = (asked * classes + found).bincount(minlength=classes**2).view(classes, classes).double()
     return counts / counts.sum(1, keepdim=True).clamp(min=1)
 

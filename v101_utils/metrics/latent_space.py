@@ -34,7 +34,10 @@ def conditional_entropy(points: torch.Tensor, labels: torch.Tensor, steps: int =
     """H(label | side of the best plane) in nats, of points (N, D) and boolean labels (N,); 0 is perfectly separable.
 
     The plane is a logistic regression's, fitted by L-BFGS on standardised points (Karras 2019 use a linear SVM).
+    Raises ValueError for other labels, and for points that are not finite.
     """
+    if labels.dtype != torch.bool or not points.isfinite().all():
+        raise ValueError(f"labels are {labels.dtype} and should be booleans; points should be finite")
     points = F.pad(((points - points.mean(0)) / points.std(0).clamp(min=1e-6)).double(), (0, 1), value=1.0)
     labels = labels.to(points.device)
     wanted, plane = labels.double(), torch.zeros_like(points[0]).requires_grad_()

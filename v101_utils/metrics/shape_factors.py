@@ -14,8 +14,8 @@ def measure_shapes(images: torch.Tensor) -> torch.Tensor:
 
     Raises ValueError for another shape.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images are {tuple(images.shape)}; they should be (N, 3, P, P)")
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or not len(images):
+        raise ValueError(f"images are {tuple(images.shape)}; they should be (N, 3, P, P), at least one")
     light = to_unit(images) - BACKGROUND  # (N, 3, P, P): where a share s of a pixel is inside, s (colour - BACKGROUND)
     cover = light.amax(1).clamp(min=0) / (1 - BACKGROUND)  # (N, P, P), s: the brightest channel of a drawn colour is 1
     total = cover.sum((1, 2)).clamp(min=1e-6)

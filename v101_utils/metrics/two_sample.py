@@ -10,23 +10,33 @@ def _energies(distances: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     return -((a - b) @ distances * (a - b)).sum(1)  # 2 E|a - b| - E|a - a'| - E|b - b'|
 
 
-def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """2 E|a - b| - E|a - a'| - E|b - b'| of points (N, D) and (M, D); 0 for equal distributions alone (Székely & Rizzo 2004)."""
+def _together(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All distances (N + M, N + M) of points (N, D) and (M, D), and which rows are of the first (N + M,)."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
+        raise ValueError(f"points are {tuple(a.shape)} and {tuple(b.shape)}: they should be (N, D) and (M, D), at least one of each")
     both = torch.cat([a, b]).double()
-    first = torch.arange(len(both), device=both.device) < len(a)
-    return _energies(torch.cdist(both, both), first[None]).item()
+    if not both.isfinite().all():
+        raise ValueError("some points are infinite or nan: nothing can be said of them")
+    return torch.cdist(both, both), torch.arange(len(both), device=both.device) < len(a)
+
+
+def energy_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """2 E|a - b| - E|a - a'| - E|b - b'| of points (N, D) and (M, D); 0 for equal distributions alone (Székely & Rizzo 2004).
+
+    Raises ValueError for other shapes, and for points that are not finite.
+    """
+    distances, first = _together(a, b)
+    return _energies(distances, first[None]).item()
 
 
 def two_sample_test(a: torch.Tensor, b: torch.Tensor, shuffles: int = 200, generator=None) -> float:
     """The share of random regroupings of a (N, D) and b (M, D) whose energy distance is at least that found: a p-value.
 
-    Below 0.05 the two are told apart; for one distribution it is uniform. Raises ValueError for points of other dimensions.
+    Below 0.05 the two are told apart; for one distribution it is uniform. Raises ValueError as `energy_distance` does.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or shuffles < 1:
-        raise ValueError(f"points are {tuple(a.shape)} and {tuple(b.shape)}, shuffles {shuffles}: "
-                         "they should be (N, D) and (M, D), and at least 1")
-    both = torch.cat([a, b]).double()
-    first = torch.arange(len(both), device=both.device) < len(a)
-    groups = torch.stack([first, *(first[torch.randperm(len(both), generator=generator).to(both.device)] for _ in range(shuffles))])
-    found = _energies(torch.cdist(both, both), groups)
+    if shuffles < 1:
+        raise ValueError(f"shuffles {shuffles}: it should be at least 1")
+    distances, first = _together(a, b)
+    shuffled = (first[torch.randperm(len(first), generator=generator).to(first.device)] for _ in range(shuffles))
+    found = _energies(distances, torch.stack([first, *shuffled]))
     return ((found[1:] >= found[0]).sum().item() + 1) / (shuffles + 1)

@@ -1,6 +1,5 @@
 """What a style is measured on: features of an image by layer, from random filters or from a network trained on ImageNet."""
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,9 +85,9 @@ def _state(called: str, published: WeightsEnum, weights: str | Path | None, down
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged bytes raise a dozen types
         raise ValueError(f"{path} is not a file of weights ({error}); it should be a state dict, as {name} is") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
         raise ValueError(f"{path} holds no state dict; it should map names such as 'features.0.weight' to tensors")
     return {key.removeprefix("features."): value for key, value in state.items()}
 

@@ -24,6 +24,7 @@ class _InBytes(Restorer):
     def __init__(self, model: Restorer):
         super().__init__(3, model.factors)
         self.model, self.bicubic_first = model, model.bicubic_first
+        self.train(model.training)  # `in_tiles` brings the mode back that it finds here
 
     def layers(self, factor):
         return self.model.layers(factor)
@@ -47,7 +48,11 @@ def _large(part: Image.Image, factor: int, model: Restorer, side: int, progress:
     count = math.ceil(part.width / side) * math.ceil(part.height / side)
     with tqdm(total=count, unit="tile", desc="enlarging", disable=not progress or count == 1) as bar:
         network = _InBytes(model)
-        network.register_forward_hook(lambda *_: bar.update())
+
+        def count_tile(*_):  # gives nothing back, for what a hook gives back takes the place of the output
+            bar.update()
+
+        network.register_forward_hook(count_tile)
         found = in_tiles(network, pixels_of(part.convert("RGB")), factor, side)
     return Image.fromarray(found[0].permute(1, 2, 0).numpy()).convert(part.mode)
 

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from v101_utils.data.images import to_unit
+from v101_utils.data.labels import check_count
 from v101_utils.nn.conditional_norm import ConditionalNorm
 from v101_utils.runtime import device_of, generator
 from v101_utils.vae.objective import kl_to_prior, reparameterise
@@ -38,6 +39,8 @@ class VAE(nn.Module):
         super().__init__()
         if size % 2 ** len(widths):
             raise ValueError(f"size {size} cannot be halved {len(widths)} times; it should be a multiple of {2 ** len(widths)}")
+        if betas and not 0 < betas[0] < betas[1]:
+            raise ValueError(f"betas {betas}: they should be (lowest, highest), above 0")
         self.shape, self.latent_dim, self.betas = (channels, size, size), latent_dim, betas
         k = condition_dim if betas else 0
         self.embed = nn.Sequential(nn.Linear(1, k), nn.SiLU(), nn.Linear(k, k), nn.SiLU()) if betas else None
@@ -70,7 +73,9 @@ class VAE(nn.Module):
         return self.to_posterior(hidden).chunk(2, dim=1)
 
     def decode(self, latents: torch.Tensor, beta=1.0) -> torch.Tensor:
-        """The mean image (B, C, S, S) in [-1, 1] of p(x|z)."""
+        """The mean image (B, C, S, S) in [-1, 1] of p(x|z). Raises ValueError for latents of another shape."""
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+            raise ValueError(f"latents have shape {tuple(latents.shape)}; they should be (B, {self.latent_dim})")
         hidden = self.decoder(latents, self._condition(beta, len(latents), latents.device))
         return torch.tanh(self.to_image(hidden))
 
@@ -93,7 +98,8 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0, beta: float = 1.0) -> torch.Tensor:
-        """`count` decoded draws from the prior, in [-1, 1]; a pure function of the seed."""
+        """`count` decoded draws from the prior, in [-1, 1]; a pure function of the seed. Raises ValueError for a count below 1."""
+        check_count(count)
         latents = torch.randn(count, self.latent_dim, generator=generator(seed))
         latents = latents.to(device_of(self))
         return torch.cat([self.decode(part, beta) for part in latents.split(250)])

@@ -33,7 +33,12 @@ def elbo(nll: torch.Tensor, kl: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def importance_weighted_bound(model, images: torch.Tensor, samples: int, beta: float = 1.0) -> torch.Tensor:
-    """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), nats (B,): tighter than the ELBO, exact as K grows (Burda 2016, eq. 8)."""
+    """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), nats (B,): tighter than the ELBO, exact as K grows (Burda 2016, eq. 8).
+
+    Raises ValueError for fewer than one sample.
+    """
+    if samples < 1:
+        raise ValueError(f"samples {samples}: it should be at least 1")
     mean, log_var = model.encode(images, beta)
     log_weights = []
     for _ in range(samples):

@@ -55,6 +55,8 @@ class Ensemble(Task):
 
     def __init__(self, models: list[nn.Module], betas: list[float], lr: float = 2e-3):
         super().__init__()
+        if len(models) != len(betas):
+            raise ValueError(f"{len(models)} models and {len(betas)} betas: there should be one for each")
         self.model, self.betas = nn.ModuleList(models), betas
         self.optimisers = {"models": adamw(self.model.parameters(), lr)}
 

@@ -77,7 +77,7 @@ class CriticView:
 
     def draw_norms(self, axes, setting: float) -> None:
         """The histogram of gradient norms, with a line at 1."""
-        norms = self.norms(setting).clamp(LOW, HIGH)
+        norms = self.norms(setting).double().clamp(LOW, HIGH)  # in float32 LOW itself would lie below the first bar
         axes.hist(norms, bins=np.geomspace(LOW, HIGH, 61), color="C0")
         axes.axvline(1, color="black", ls=":")
         axes.set(xscale="log", xlim=(LOW, HIGH), xlabel="norm of the gradient", yticks=[])

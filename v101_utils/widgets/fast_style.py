@@ -49,7 +49,10 @@ class StyleBlendView:
 
         weights: how much of each style, by name; only their ratio counts, and where all are 0 the picture stays as it is.
         upload: the value of an ipywidgets.FileUpload. A file that is no picture is said to be none, above the view's own.
+        Raises ValueError for a name that no style has.
         """
+        if unknown := set(weights) - set(self.names):
+            raise ValueError(f"no style is called {sorted(unknown)}; there are {', '.join(self.names)}")
         content, trouble = self._content(upload)
         amounts = torch.tensor([float(weights.get(name, 0.0)) for name in self.names])
         blend = amounts / amounts.sum() if amounts.sum() else amounts

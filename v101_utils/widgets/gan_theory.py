@@ -21,16 +21,18 @@ class DistanceView:
     """
 
     def __init__(self, std: float = 0.5, largest: float = 6.0, points: int = 61):
-        """The separation goes from 0 to `largest`. Raises ValueError unless both numbers are above 0."""
-        if not (std > 0 and largest > 0):
-            raise ValueError(f"std {std}, largest separation {largest}: both should be above 0")
+        """The separation goes from 0 to `largest`. Raises ValueError unless both are above 0, and std no less than largest / 500."""
+        if not (largest > 0 and std >= largest / 500):  # the grid would step over a narrower density
+            raise ValueError(f"std {std}, largest separation {largest}: both should be above 0, and std at least {largest / 500:g}")
         self.std, self.largest = std, largest
         self.separations = torch.linspace(0, largest, points, dtype=torch.float64)
         self.x = torch.linspace(-8 * std, largest + 8 * std, 4001, dtype=torch.float64)  # the grid of all integrals
 
     def measure(self, separation) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Each distance and its slope at the separations (N,), by name; float64, on a grid."""
+        """Each distance and its slope at the separations (N,), by name; float64, on a grid. Raises ValueError outside [0, largest]."""
         separation = torch.as_tensor(separation, dtype=torch.float64).reshape(-1).requires_grad_()
+        if not ((separation >= 0) & (separation <= self.largest)).all():
+            raise ValueError(f"separation {separation.tolist()}: it should be from 0 to {self.largest:g}")
         data, fake = (log_gaussian(self.x, mean, self.std) for mean in (0 * separation[:, None], separation[:, None]))
         values = {name: f(data, fake, float(self.x[1] - self.x[0])) for name, f in DISTANCES.items()}
         return {name: (v.detach(), torch.autograd.grad(v.sum(), separation, retain_graph=True)[0]) for name, v in values.items()}
@@ -53,8 +55,6 @@ class DistanceView:
 
     def render(self, separation: float) -> Image.Image:
         """The picture at a separation; a pure function. Raises ValueError outside [0, largest]."""
-        if not 0 <= separation <= self.largest:
-            raise ValueError(f"separation {separation}: it should be from 0 to {self.largest:g}")
         found = {name: (v.item(), slope.item()) for name, (v, slope) in self.measure(separation).items()}
         text = "   ".join(f"{name} {v:.3f}, slope {slope:.3f}" for name, (v, slope) in found.items())
         below = titled(text, *(chart.dotted(separation, found[name][0]) for name, chart in self._charts.items()))

@@ -18,7 +18,11 @@ class LatentWalkView:
     """
 
     def __init__(self, generator, seed: int, directions: torch.Tensor, neighbours: int = 7):
-        """Raises ValueError unless the directions are unit vectors of the latents' size, and neighbours an odd number above 1."""
+        """Raises ValueError unless the directions are unit vectors of the latents' size, and neighbours an odd number above 1;
+        and for a generator that draws styles w, not latents.
+        """
+        if hasattr(generator, "styles"):
+            raise ValueError(f"{type(generator).__name__} draws styles w, not latents z: these sliders are not for it")
         self.generator, self.start, directions = generator, generator.latents(1, seed), directions.cpu()  # (1, latent_dim), (K, latent_dim)
         if directions.ndim != 2 or directions.shape[1:] != self.start.shape[1:] or len(directions) == 0:
             raise ValueError(f"directions are {tuple(directions.shape)}; they should be (K, {self.start.shape[1]})")

@@ -59,7 +59,12 @@ class BlendView:
     """One picture enlarged by a network whose weights lie between those of two, and where that is on PSNR and detail."""
 
     def __init__(self, truth: torch.Tensor, safe: SRResNet, sharp: SRResNet, factor: int = 4, count: int = 6):
-        """truth (1, 3, H, W) in [-1, 1]; safe, sharp: what an amount of 0 and of 1 is; count: of points of the curve."""
+        """truth (1, 3, H, W) in [-1, 1]; safe, sharp: what an amount of 0 and of 1 is; count: of points of the curve, from 2.
+
+        Raises ValueError for fewer points.
+        """
+        if count < 2:
+            raise ValueError(f"count {count}: a curve should have at least 2 points")
         self.truth, self.safe, self.sharp, self.factor = crop_to_multiple(truth, factor), safe, sharp, factor
         self.low = shrink(self.truth, factor)
         points = [self.measures(self.enlarged(i / (count - 1))) for i in range(count)]

@@ -19,7 +19,12 @@ class BetaView:
     """What beta does to one beta-conditioned VAE: reconstructions, samples, and the rate-distortion point."""
 
     def __init__(self, model, images: torch.Tensor, shown: int = 8, points: int = 19):
-        """`images` (N, C, H, W) in [-1, 1], of which the first `shown` are drawn and all measure the curve."""
+        """`images` (N, C, H, W) in [-1, 1], of which the first `shown` are drawn and all measure the curve.
+
+        Raises ValueError for a model of a single beta.
+        """
+        if model.betas is None:
+            raise ValueError("this network was trained for one beta alone; build it with betas=(lowest, highest)")
         self.model, self.images, self.shown = model, images.to(device_of(model)), shown
         self.noise = torch.randn(2 * shown, model.latent_dim, generator=generator(7)).to(device_of(model))
         self.betas = np.geomspace(*model.betas, points)
@@ -62,8 +67,13 @@ class LatentView:
 
     @torch.no_grad()
     def render(self, **values: float) -> Image.Image:
-        """The image, and what its latents decode to with some of them set: z3=1.5 sets latent 3. A pure function."""
+        """The image, and what its latents decode to with some of them set: z3=1.5 sets latent 3. A pure function.
+
+        Raises ValueError for another name.
+        """
         latents = self.mean.clone()
+        if unknown := set(values) - {f"z{i}" for i in range(latents.shape[1])}:
+            raise ValueError(f"{sorted(unknown)}: the latents are z0 to z{latents.shape[1] - 1}")
         for name, value in values.items():
             latents[0, int(name[1:])] = value
         pair = {"image": self.image, "decoded": self.model.decode(latents, self.beta)}

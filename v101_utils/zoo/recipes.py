@@ -87,7 +87,7 @@ def shapes_figures(model: VAE) -> dict[str, float]:
 
 def build_sweep() -> nn.ModuleList:
     """A network for each (beta, seed); a seed fixes the initial weights, so that betas differ in beta alone."""
-    return nn.ModuleList(shapes_vae() for _, seed in SWEEP if torch.manual_seed(seed))
+    return nn.ModuleList(shapes_vae() for _, seed in SWEEP if torch.default_generator.manual_seed(seed))
 
 
 def sweep_figures(models: nn.ModuleList) -> dict[str, float]:

@@ -46,8 +46,7 @@ def load(name: str, folder=SHIPPED, device="cpu") -> nn.Module:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no weights there; make them with: v101 train {name} --out {folder}")
     try:
-        tensors = load_file(path, device=str(device))
-        model.load_state_dict(tensors)
+        model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is damaged or of another version ({reason}); make it again with: v101 train {name}") from error

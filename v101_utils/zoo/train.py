@@ -30,6 +30,8 @@ def train(name: str, out, *, steps: int | None = None, seed: int = 0, resume: bo
     checkpoint = out / f"{name}.checkpoint.pt"
     if resume and not checkpoint.exists():
         print(f"there is no checkpoint in {out}: {name} is trained from its first step")
+    elif checkpoint.exists() and not resume:
+        raise FileExistsError(f"{checkpoint} is there already: go on from it with --resume, or remove it")
     elif resume and (planned := checkpoints.load(checkpoint)["steps"]) != steps:
         raise ValueError(f"{checkpoint} is of a training of {planned} steps, for which its learning rates are made, not of {steps}: "
                          f"resume it with --steps {planned}")
