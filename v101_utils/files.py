@@ -11,8 +11,9 @@ SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True
 
 
 def check_writable(path) -> Path:
-    """Where a file can be written for `path`, links followed; call it before long work. Raises FileNotFoundError, or OSError."""
-    path = Path(os.path.realpath(path))
+    """`path`, a link followed, if a file can be written there; call it before long work. Raises FileNotFoundError, or OSError."""
+    path = Path(path)
+    path = path.resolve() if path.is_symlink() else path  # or the link itself would be replaced
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
