@@ -10,6 +10,7 @@ from v101_utils.data.ring import Ring
 from v101_utils.gans import R1, Constraint, PointDiscriminator, PointGenerator
 from v101_utils.gans.points import RING_STEPS, ring_task, train_points
 from v101_utils.metrics.modes import mode_coverage
+from v101_utils.zoo.recipes import build_sweep
 
 # The data
 
@@ -127,4 +128,4 @@ def test_mode_collapse_is_there_to_be_seen():
 
 def test_weights_are_drawn_without_a_word_to_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: 1 / 0)
-    ring_task(3)
+    ring_task(3), build_sweep()

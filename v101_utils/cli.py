@@ -28,7 +28,10 @@ def train(args) -> None:
 
 
 def _network(name: str, able: str, doing: str = ""):
-    """The network on the fastest device, if it has `able`, such as "sample"; else raises ValueError that lists those that can do so, or `doing`."""
+    """The network, on the fastest device, if it has `able`, such as "sample".
+
+    Else raises ValueError that lists those that can do so, or `doing`.
+    """
     from v101_utils import runtime, zoo
 
     if not hasattr(zoo.recipe(name).build(), able):

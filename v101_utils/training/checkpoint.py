@@ -14,6 +14,18 @@ def save(path, state: dict) -> None:
         torch.save(state, partial)
 
 
+def resumed(path, resume: bool) -> dict | None:
+    """The state to go on from, or None where there is no checkpoint.
+
+    Raises FileExistsError for one that is there although nothing is to be resumed, and what `load` raises.
+    """
+    if not Path(path).exists():
+        return None
+    if not resume:
+        raise FileExistsError(f"{path} is there already: pass resume=True (--resume) to go on from it, or remove it")
+    return load(path)
+
+
 def load(path) -> dict:
     """The state in a checkpoint, on the CPU. Raises FileNotFoundError, or ValueError if the file is damaged."""
     path = Path(path)

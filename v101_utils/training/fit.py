@@ -214,9 +214,7 @@ def fit(
     if checkpoint_every < 1 or accumulate < 1:
         raise ValueError(f"checkpoint_every {checkpoint_every}, accumulate {accumulate}: both should be at least 1")
     path = check_writable(checkpoint) if checkpoint else None
-    state = checkpoints.load(path) if path and resume and path.exists() else None
-    if state is None and path and path.exists():
-        raise FileExistsError(f"{path} is there already: pass resume=True to go on from it, or remove it")
+    state = checkpoints.resumed(path, resume) if path else None
     if state and state["seed"] != seed:
         raise ValueError(f"{path} was trained with seed {state['seed']}, not {seed}: pass that seed, or another file")
     if state and state["step"] > steps:

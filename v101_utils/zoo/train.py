@@ -28,13 +28,12 @@ def train(name: str, out, *, steps: int | None = None, seed: int = 0, resume: bo
     model = made.build()
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{name}.checkpoint.pt"
-    if resume and not checkpoint.exists():
+    state = checkpoints.resumed(checkpoint, resume)  # refused before a recipe's data are made
+    if resume and state is None:
         print(f"there is no checkpoint in {out}: {name} is trained from its first step")
-    elif checkpoint.exists() and not resume:
-        raise FileExistsError(f"{checkpoint} is there already: go on from it with --resume, or remove it")
-    elif resume and (planned := checkpoints.load(checkpoint)["steps"]) != steps:
-        raise ValueError(f"{checkpoint} is of a training of {planned} steps, for which its learning rates are made, not of {steps}: "
-                         f"resume it with --steps {planned}")
+    if state and state["steps"] != steps:
+        raise ValueError(f"{checkpoint} is of a training of {state['steps']} steps, for which its learning rates are made, not of {steps}: "
+                         f"resume it with --steps {state['steps']}")
     ema = Ema(model, made.ema) if made.ema else None
     for _ in fit(
         made.task(model), made.batches(seed, device()), steps, seed=seed, lr_schedule=warmup_cosine(steps), ema=ema,
