@@ -1,14 +1,17 @@
 """On CUDA: what is trained there repeats, resumes and stays finite in every precision, and what is drawn is what a CPU draws."""
 
+import numpy as np
 import pytest
 import torch
 from test_adversarial_task import RECIPES, changed, run
 
 from v101_utils import runtime, zoo
+from v101_utils.cli import main
 from v101_utils.data import Batches, fashion_mnist, to_unit
 from v101_utils.data.photos import photo
 from v101_utils.data.styles import any_style
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
+from v101_utils.files import save_images
 from v101_utils.gans import PointDiscriminator
 from v101_utils.metrics import FrechetDistance, accuracy, conditional_entropy
 from v101_utils.nn import UNet
@@ -194,3 +197,20 @@ def test_pictures_on_the_device_are_painted():
     weights = {name: float(i == 0) for i, name in enumerate(FAST_STYLES)}
     there, here = view.render(**weights), StyleBlendView(network.cpu(), FAST_STYLES, content).render(**weights)
     assert there.size == here.size
+
+
+@pytest.mark.parametrize("line", [
+    "sample dcgan-fashion --count 3", "sample ddpm-fashion --count 2 --steps 5 --labels bag",
+    "reconstruct vae-fashion --input in.npz", "likelihood ddpm-fashion --input in.npz",
+])  # fmt: skip
+def test_a_command_writes_what_it_writes_on_a_cpu(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_images("in.npz", to_unit(fashion_mnist("test", source="shipped").images[:2]))
+    found = []
+    for where in ("cuda", "cpu"):
+        monkeypatch.setenv("V101_DEVICE", where)
+        assert main([*line.split(), "--out", f"{where}.npz"]) == 0
+        with np.load(f"{where}.npz") as archive:
+            found.append({name: archive[name] for name in archive.files})
+    assert found[0].keys() == found[1].keys()
+    assert all(np.allclose(there, found[1][name], atol=0.03) for name, there in found[0].items())
