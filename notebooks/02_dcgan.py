@@ -78,7 +78,7 @@ grid(model.sample(40, seed=7), columns=10)
 # 3. No fully connected hidden layers.
 # 4. ReLU in the generator, with tanh at its end; leaky ReLU in the discriminator.
 #
-# And three settings (section 4): weights start from $\mathcal N(0,0.02^2)$, Adam runs with $\beta_1=0.5$ rather than 0.9, and images are scaled to $[-1,1]$.
+# And settings (section 4), among them: weights start from $\mathcal N(0,0.02^2)$, Adam runs with $\beta_1=0.5$ rather than 0.9 and a rate of 0.0002 rather than 0.001, and images are scaled to $[-1,1]$. (The rate is the one that we break throughout: our games are short, and run at 0.001, which in the longer ones falls to zero.)
 #
 # None of this was derived; it was found by trying. So we shall try, too. But first the parts.
 #
@@ -162,7 +162,7 @@ walk(paper.layers, torch.zeros(2, 100, 1, 1))
 
 
 # %% [markdown]
-# (The picture in the paper has twice as many channels everywhere, `width=128`.) Note where the weights are: nearly all of them in the first three layers, where pictures are small. Note also what is missing: no bias before a normalisation, which would subtract it again, and no normalisation behind the last layer.
+# (The picture in the paper has twice as many channels everywhere, `width=128`, and kernels of 5.) Note where the weights are: nearly all of them in the first three layers, where pictures are small. Note also what is missing: no bias before a normalisation, which would subtract it again, and no normalisation behind the last layer.
 #
 # The same recipe at 28 pixels, for Fashion-MNIST. Since $28=7\cdot2^2$, it starts from 7x7 and doubles twice. And the discriminator, its mirror:
 
@@ -231,7 +231,7 @@ for std in (0.02, 0.1, 0.2):
         print(f"std {std:4}, {name:9}: " + "  ".join(f"{value:6.2f}" for value in values))
 
 # %% [markdown]
-# The first two lines of each group agree, up to the border, where fewer copies arrive. Without BatchNorm each layer multiplies the spread by a factor, and 64x64 pixels take two layers more. With it each layer's input has spread 1 again, whatever came before. So is the 0.02 of no importance once there is BatchNorm? Three things remain.
+# The first two lines of each group agree, up to the border, where fewer copies arrive. Without BatchNorm each layer multiplies the spread by a factor, and 64x64 pixels take two layers more. With it what enters each ReLU has spread 1 again, whatever came before. So is the 0.02 of no importance once there is BatchNorm? Three things remain.
 #
 # * The **last** layer has no normalisation. With weights of 0.2 its output has a spread above 1, tanh is at its ends in many pixels, and a saturated tanh passes hardly any gradient.
 # * The discriminator's first layer and its score have none either.
@@ -252,6 +252,8 @@ for channels in (1024, 512, 256, 128, 64, 32):
 # For each channel $c$, over the batch and all pixels (Ioffe & Szegedy, 2015):
 #
 # $$y=\gamma_c\,\frac{x-\mu_c}{\sqrt{v_c+\epsilon}}+\beta_c.$$
+#
+# $\gamma_c$ and $\beta_c$ are learnt (and no kin of Adam's $\beta_1$): a spread and a mean that the network may choose for itself; $\epsilon=10^{-5}$ keeps a zero out of the denominator. What it is for, says the paper of DCGAN: it makes up for poor first weights, helps gradients through deep networks, and kept the generator from drawing one and the same picture for every latent.
 #
 # In **training** $\mu_c$ and $v_c$ are the mean and variance of *this batch*. So an image's result depends on its neighbours in the batch. Meanwhile the layer keeps running averages of both, and in **evaluation** it uses these: then each image
 # is on its own, and the layer is nothing but a scale and a shift.
@@ -282,8 +284,8 @@ alone = {mode: torch.allclose(norm.train(mode)(x)[:2], norm.train(mode)(x[:2])) 
 print(f"the same for two images in a batch of 2 as in one of 8: training {alone[True]}, evaluation {alone[False]}")
 
 # %% [markdown]
-# Why leave it out at two places? With it the samples oscillated, says the paper, and gives no reason. Here is one: in the discriminator's first layer it would hide the images' own mean and contrast from the discriminator, the easiest marks of a fake; in the generator's output it would force every batch to the same mean and contrast. And note one more thing:
-# in our discriminator a batch of real and a batch of fake images are normalised *each by itself*, as is usual. They come to it in two calls.
+# Why leave it out at two places? With it the samples oscillated, says the paper, and gives no reason. Here is one. Our discriminator gets real and drawn images in two calls, as is usual,
+# so each batch is normalised *by itself*. In the first layer that would give both the same mean and spread in every channel, and so hide one of the easiest marks of a fake: that drawn images *as a batch* are too bright or too flat. In the generator's output it would force every batch to the same mean and contrast.
 #
 # ## The code that matters
 #
@@ -298,8 +300,8 @@ source(AdversarialTask.discriminator_step)
 # %% [markdown]
 # With `critic_steps=1` the loop runs once: draw fakes, let the discriminator take a step on real and fake, then let the generator take a step on *the same fakes*, judged by the discriminator as it now is. (`mismatched` is for pictures with labels, chapter 04; here it is off.) Two details deserve a closer look.
 #
-# **`fake.detach()`.** The discriminator's loss depends on the fakes, and the fakes depend on the generator's weights. Without `detach` a backward pass runs on through the whole generator. In the discriminator's step nobody wants that gradient: at best it costs time, at worst it is added to.
-# To what? The discriminator wants its loss *low*, the generator wants it *high*. So that gradient points the generator the wrong way.
+# **`fake.detach()`.** The discriminator's loss depends on the fakes, and the fakes depend on the generator's weights. Without `detach` a backward pass runs on through the whole generator. In the discriminator's step nobody wants that gradient: at best it costs time; at worst it stays in the generator's `.grad` and is added to the generator's own in its next step.
+# The discriminator wants its loss *low*, the generator wants it *high*. So that gradient points the generator the wrong way.
 #
 # ### Check: what `detach` cuts
 #
@@ -451,10 +453,10 @@ for step, (average, last, _) in kept.items():
     print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {loss:.2f}")
 
 # %% [markdown]
-# Go down the **last column**: before the same, best judge, a later generator has a lower loss. That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
+# Go down the **last column**: before the same, best judge, the loss falls from step 200 on. (The first two generators it finds about equally bad, although their pictures differ greatly: it is so sure of both that it hardly tells them apart.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
 # And the lower left half is pale: an early judge is fooled by every later generator, good or bad. (A cell is one moment; the curve above is smoothed.)
 #
-# The Fréchet distance (chapters 06 and 11: how far the generated pictures' features, those of an independent classifier, are from real ones; not comparable with the FID of papers) has a judge that stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. So:
+# The Fréchet distance (chapters 06 and 11: how far the generated pictures' features, those of an independent classifier, are from real ones; not comparable with the FID of papers) has a judge that stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (In the first two lines the average is the worse one: while a generator improves fast, its average lags behind. And the first number of all is what real pictures get: no generator should be expected below.) So:
 #
 # * Do not stop a training, choose a network, or compare two trainings by these losses.
 # * Do watch them for **illness**, as one takes a temperature. The next section has a game that is ill.
@@ -508,7 +510,7 @@ rows({name: torch.cat([images[:6] for images in pairs]) for name, pairs in drawn
 # %% [markdown]
 # In each row six pictures are of the first seed and six of the second; losses and accuracy are means of both games. Compare each line with the first, and trust a difference of distances only where it is clearly more than that between two seeds. (Two games tell the size of luck roughly.) After so short a training nothing is finished; we see what *starts*.
 #
-# * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument.
+# * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument. (At our rate, which the paper found too high; at 0.0002 it may do less harm.)
 # * **First weights of 0.2**: salt and pepper, from a saturated tanh, and slow to learn, as we foresaw.
 # * **BatchNorm everywhere**: no black background. The generator's output has, over a batch, whatever mean and contrast its last normalisation has learnt, and a dark picture can only be dark *compared with the others in its batch*.
 # * **Pooling** takes two to three times as long for a step on a CPU, and makes edges out of repeated pixels. But it trains: compare its distances with those of the first line. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
@@ -539,14 +541,14 @@ plt.show()
 # What to look for:
 #
 # * The discriminator's loss goes **to zero** and its accuracy to 1: it is sure of everything. The generator then learns from a judge that answers every change with "no". Sometimes a game recovers from it, as a rule it does not. Remedies: beta1, a lower rate for the discriminator, or a constraint on it (chapter 03).
-# * It stays **at log 4** from the start: the discriminator learns nothing. Is its rate zero? Are real and fake batches exchanged? Is there a sigmoid too many (mistake 1 below, where it sticks a little lower)?
+# * It stays **at log 4** from the start: the discriminator learns nothing. Is its rate zero? Does it get the same images as real and as fake? (A sigmoid too many looks similar: mistake 1 below, where it sticks at 1.006.)
 # * **Between the two** is a game that is being played: rugged curves, an accuracy that rises and falls, a generator's loss that shoots up while the discriminator learns faster and then comes down again.
 #
-# Accuracy alone is no illness: look in the table above at the game without BatchNorm in the generator. Its discriminator is right nearly always, and its pictures are none the worse for it. What counts is whether the discriminator's *loss* still leaves a slope to climb: a few tenths do, a hundredth does not.
+# Accuracy alone is no illness: look in the table above at the game without BatchNorm in the generator. Its discriminator is right nearly always, and its pictures are none the worse for it. Look at the discriminator's *loss* as well: at a few tenths, as there, the two still meet; at the 0.03 of the ill game real and drawn are far apart. The generator does not lack a gradient then (its non-saturating loss gives it the largest one just where the judge is sure, chapter 01), but that gradient need no longer lead to better pictures, and the discriminator has nothing left to correct.
 #
 # ### Rule 3, for longer
 #
-# One rule is missing above: the third, which our live game breaks. What is that worth? The same game without the two layers, from the same seed, for as many steps:
+# One rule is missing above: the third, which our live game breaks. (The game "fully connected" had no convolutions at all; here two layers are *added* to the convolutions.) What is that worth? The same game without the two layers, from the same seed, for as many steps:
 
 # %%
 torch.manual_seed(0)
@@ -560,8 +562,8 @@ for name, network in games.items():
 rows({name: network.sample(10, seed=4) for name, network in games.items()}, label_width=120)
 
 # %% [markdown]
-# Two layers, for steps that take a little longer, and the parts belong together where there was a patchwork. It is no argument against the paper. Its four convolutions see what our two cannot, and
-# the rule says as much: it is meant for deeper networks. But it shows what a rule is worth whose reason one does not know.
+# With two layers more the parts belong together where there was a patchwork. (They bring most of the weights, too. What the wider view did and what the size, this comparison does not separate.) It is no argument against the paper. Its four convolutions see what our two cannot, and
+# the rule says as much: it is meant for deeper networks. But it shows that one has to know the reason of a rule to know where it holds.
 #
 # ## The space of latents
 #
@@ -622,7 +624,7 @@ for i in (0, 2, 3):
 rows(strips, columns=11)
 
 # %% [markdown]
-# Each pair of rows has the same ends. The pictures change step by step; there is no jump, though near the middle of a way from one kind to another something must be passed that is neither. The straight way is, if anything, a little greyer in its middle. Is it only taste? Measure many middles:
+# Each pair of rows has the same ends. Within a kind the pictures change step by step. From one kind to another the change is quick, within a column or two, through something that is neither. Which way is the better one these few do not tell: in the last pair it is the straight one that stays whole. So measure many middles:
 
 # %%
 n, distances = runtime.pick(ci=100, laptop=2000, gpu=5000), {}
@@ -674,7 +676,7 @@ rows({"drawn": sets["drawn"][:10], "its nearest": stored[nearest["drawn"].indice
 
 # %% [markdown]
 # The upper pair of rows: ten samples, not chosen, and their nearest training pictures. The same kind of thing, mostly; not the same thing. The lower pair: the ten that are closest of all. These are plain things, of which there is hardly more than one kind, such as trousers. Now compare the first two of the printed lines. Pictures *nearer* to the training set than test pictures are would smell of memory; pictures as far away as these, or
-# further, do not, and if they are further it is quality that they lack. A copy with a little noise would show at once. But mind the last line: a copy moved by a single pixel would already be about as far away as a test picture. The features notice a shift, and so this search finds exact copies alone. It can convict, not acquit.
+# further, do not, and if they are further it is quality that they lack. A copy with a little noise would show at once. But mind the last line: a copy moved by a single pixel would already be about as far away as a test picture. The features notice a shift, and so this search finds exact copies alone. It can convict, not acquit. (And the network that ships was trained on all 60,000 pictures of the data set, of which the package has the 18,000 that are searched here. To search all of them, install the whole data set and leave out `source`.)
 #
 # ### Is everything there?
 #
@@ -733,7 +735,7 @@ for k in (1, 3, 30):
 rows(strips, label_width=120)
 
 # %% [markdown]
-# Four rows for each $k$; each column is a sum, read downwards, its result brought to length 8. With single latents the result may be anything, a shirt included. With more it is footwear nearly always. With thirty look at the heels, and whether there are straps above: that is the sum that we asked for.
+# Four rows for each $k$; each column is a sum, read downwards, its result brought to length 8. With single latents the result may be anything, a shirt included. With more it is footwear nearly always. With thirty look at the heels, and whether there are straps above: that is the sum that we asked for. (Broken in places. And the averaged sandals themselves are mostly closed shoes: sandals are of several sorts, flat and high, and the middle of several sorts need not be one of them. As a *direction* the average is good all the same.)
 #
 # Then the numbers. The length is not what ails single latents: compare their two lines. A single boot's latent is mostly *that* boot's own, and a sum adds up what is its own of three things; averages are rid of it. With thirty what is left is what the class has in common, which points the right way and is short, and there the right length helps.
 # But be sober about it: the three classes had to be chosen (we tried others, *pullover − T-shirt + dress* among them, which did worse: try your own), and the averages of one class hardly differ any more, so neither do the results.
@@ -804,8 +806,8 @@ for seed in (5, 0):
 
 
 # %% [markdown]
-# Take one row after the other: what is at its left end, what at its right, and is it the same in both strips, though these start from different pictures? Where it is, as in the first row or two (from what lies to what hangs, from one kind to another?), the direction belongs to the generator, not to the latent. What the later ones do depends more on where one is. They are not *factors*: each changes several things at once, and nothing in the training
-# asked for anything else. Chapter 05 has a generator that is built to do better. At the ends a latent has moved by 4 along one direction, further than a normal number ever is from its mean but once in many thousands, and pictures get simple and bright. (Its length, about $\sqrt{64+16}\approx9$, is still a common one.)
+# Take one row after the other: what is at its left end, what at its right, and is it the same in both strips, though these start from different pictures? Where it is, as in the first row, from shoes to garments, the direction belongs to the generator, not to the latent. What the later ones do depends more on where one is. They are not *factors*: each changes several things at once, and nothing in the training
+# asked for anything else. Chapter 05 has a generator that is built to do better. At the ends a latent has moved by 4 along one direction, further than a normal number ever is from its mean but once in many thousands, and pictures get simple and bright, or fall to pieces. (Its length, about $\sqrt{64+16}\approx9$, is still a common one.)
 #
 # ## Common mistakes
 #
@@ -871,11 +873,11 @@ print(f"[0, 1], rescaled: {frechet(to_unit(shown['[0, 1], rescaled'])):.0f}; bef
 rows({name: images[:10] for name, images in shown.items()}, label_width=150)
 
 # %% [markdown]
-# **Sigmoid twice** is fatal: grey noise. Look at the discriminator's loss: it sits at its floor of 1.006, the mean scores at 1 and 0. The inner sigmoid is saturated, so hardly any gradient gets through it to the generator, whose loss stays at about $\log 2$, which looks like an even game. Here a loss does tell: it cannot go below 1, and a
-# healthy one does.
+# **Sigmoid twice** is fatal: grey noise. Look at the discriminator's loss: it sits at its floor of 1.006, the mean scores at 1 and 0. The inner sigmoid is saturated, so hardly any gradient gets through it to the generator, whose loss stays at about $\log 2$, which looks like an even game. It is not the height that gives it away
+# (our live game's loss was near 1 as well), but that it stands still at just this value, with mean scores of 1 and 0.
 #
 # **Images in $[0,1]$**: as they come out of the generator they are shown with a grey background, for 0 is in the middle of the range that all else expects, and the Fréchet distance says the same. Rescaled, in the last row, they are as good as the others: within so short a game the generator did learn to hit 0, nearly. So this mistake
-# costs you not the training but everything *after* it: pictures, measurements, and each network that is given them. (Look at the lowest pixel: it has to learn not to use the lower half of tanh.)
+# costs you not the training but everything *after* it: pictures, measurements, and each network that is given them. ("Nearly": look at the lowest pixel. The generator has to learn not to use the lower half of tanh, and the rescaling cuts off what is left below 0.)
 #
 # **No `zero_grad`** is the most treacherous: the pictures are about as good as with all rules, at this point. But the discriminator's loss is close to that of guessing and its score of fakes is high: half of what it is taught is to be fooled. You would look for the reason in the architecture, or in the rates.
 #
@@ -902,7 +904,7 @@ for name, images in strips.items():
 rows(strips, label_width=140)
 
 # %% [markdown]
-# Among its like the picture varies less from column to column, for all these neighbours are much the same; that makes it no truer, as the difference from the first row says. With large batches of independent latents the mistake hides: the batch's statistics are then close to the running ones. It shows when someone draws a single picture, or a grid of pictures along a walk. And each forgetful call moves the running statistics, so that the network itself is changed by being looked at.
+# Among its like not even the kind of thing survives, and the difference from the first row is the largest of all. Nor is it steadier from column to column, although its neighbours are near copies: what they share is subtracted, and the small differences among them, divided by an equally small spread, decide what is drawn. With large batches of independent latents the mistake hides: the batch's statistics are then close to the running ones. It shows when someone draws a single picture, or a grid of pictures along a walk. And each forgetful call moves the running statistics, so that the network itself is changed by being looked at.
 #
 # ## Exercises
 #

@@ -66,7 +66,7 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # A conditional denoiser is easy: give the network the label $y$ as another input. But a network may listen to its label too little, above all a small one, and then clothes come out that are
 # no kind in particular. How do we turn the label up?
 #
-# Chapter 06's denoiser tells us a direction. Its guess of the noise is, up to a factor, the gradient of the log density of noisy pictures (the *score*; chapter 10 has more):
+# Chapter 06's denoiser tells us a direction. Its guess of the noise is, up to a factor, the gradient, with respect to the picture, of the log density of noisy pictures (the *score*; chapter 10 has more):
 # $\nabla\log p_t(x)=-\hat\varepsilon(x)/\sigma_t$. And for gradients Bayes' rule is a plain sum, since $p(y)$ does not depend on $x$:
 #
 # $$\nabla\log p_t(x\mid y)=\nabla\log p_t(x)+\nabla\log p_t(y\mid x).$$
@@ -75,7 +75,7 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 #
 # $$\nabla\log p_t(x)+s\,\nabla\log p_t(y\mid x).$$
 #
-# Dhariwal and Nichol (2021) did just that, with a classifier: **classifier guidance**. It works, but it needs a second network, trained on *noisy* pictures at all noise levels,
+# Dhariwal and Nichol (2021) did just that, with a classifier: **classifier guidance** (best of all on top of a denoiser that is told the label, too). It works, but it needs a second network, trained on *noisy* pictures at all noise levels,
 # and one follows the gradient of a classifier, which is known to like changes that no eye can see.
 #
 # Ho and Salimans (2022) read Bayes' rule from right to left. If one network gives both the score with a label and the score without, their difference **is** the gradient of a classifier, one that nobody had to train (exactly so for exact scores; the difference of two
@@ -102,7 +102,7 @@ for a, b in zip(by_autograd.tolist(), difference.tolist()):
 # %% [markdown]
 # ### Classifier-free guidance
 #
-# Put the difference into the sum and divide by $-\sigma_t$. That is the whole method:
+# Put the difference into the sum, write $-\hat\varepsilon_\varnothing/\sigma_t$ for the first score, and multiply by $-\sigma_t$. That is the whole method:
 #
 # $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
 #
@@ -113,8 +113,8 @@ for a, b in zip(by_autograd.tolist(), difference.tolist()):
 # **Two conventions.** The paper writes the same thing as $(1+w)\,\hat\varepsilon_y-w\,\hat\varepsilon_\varnothing$, so $s=1+w$. In one, "no guidance" is 1; in the other it is 0. Papers and programs use both, and
 # both are called "guidance scale": always ask which. This project uses $s$.
 #
-# **Where it belongs.** The formula adds up predictions *while sampling*, at every step. So it belongs to models that sample by many steps of a denoiser: diffusion. A GAN draws in one stroke and has no second prediction to move away from;
-# its label enters only as an input (chapter 04).
+# **Where it belongs.** The formula adds up predictions *while sampling*, at every step. So it belongs to models that sample in many steps, each with a prediction to add to: diffusion above all. A GAN draws in one stroke and has no second prediction to move away from;
+# its label enters only as an input (chapter 04). What it has instead, to give variety for fidelity, is truncation; guidance was made to give diffusion such a knob.
 #
 # ### Check: both conventions
 #
@@ -150,7 +150,7 @@ plt.show()
 
 # %% [markdown]
 # At 0 all clouds are drawn; at 1 exactly the one we asked for. Above 1 two things happen at once: the samples **crowd together**, and they **move away** from the other clouds, out to where there are hardly any data.
-# Fewer mistakes, less variety, and things that are more typical than anything real.
+# Fewer mistakes, less variety, and things that are more unmistakably of their class than nearly anything real: exaggerated, as in a caricature.
 #
 # ### What it does not do
 #
@@ -211,7 +211,7 @@ for s in (1.0, 2.0, 4.0):
           f"first power, then noise: {a * m:.3f}, {a**2 * V + sigma**2:.3f}")
 
 # %% [markdown]
-# So guidance is a *heuristic* that looks like Bayes' rule: the formula is right at each noise level and no longer adds up to one distribution across them. Bradley and Nakkiran (2024) and Chidambaram et al. (2024) work out what it samples instead.
+# So guidance is a *heuristic* that looks like Bayes' rule: the formula is right at each noise level and no longer adds up to one distribution across them. What it samples instead even depends on the sampler (ours is DDIM): Bradley and Nakkiran (2024) show that, and read guidance as a predictor and a corrector; Chidambaram et al. (2024) work out for simple mixtures where it leads, to the edge of the class.
 # It is used because its pictures please.
 #
 # ### When to guide
@@ -228,8 +228,8 @@ for interval in ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0), (0.
 print(f"never guided, s = 1:        mean {draw_right(1.0).mean():.2f}")
 
 # %% [markdown]
-# At high noise (the fifth row) guidance carries the points out and nothing brings them back. At low noise (the first) it is decided long since which cloud a point belongs to, and guidance changes little. From the middle it makes nearly as
-# sure of the label, at a much smaller overshoot: compare row six with row seven. That is the **guidance interval** of Kynkäänniemi et al. (2024), which we try on clothes below.
+# At high noise (the fifth row) guidance carries the points out, and the steps that follow do not bring them all the way back. At low noise (the first) it is decided long since which cloud a point belongs to, and guidance changes little. From the middle it makes nearly as
+# sure of the label, at a much smaller overshoot (compare the means of rows six and seven), though the cloud becomes as narrow. But one cloud has no variety to lose except its width. A kind of clothes consists of many, and it is at high noise that it is decided into which of them a picture falls: there, watch the variety too. That is the **guidance interval** of Kynkäänniemi et al. (2024), which we try on clothes below.
 #
 # ## The code that matters
 #
@@ -242,13 +242,13 @@ from v101_utils.diffusion import Denoiser, DiffusionTask, drop_labels
 source(drop_labels)
 
 # %% [markdown]
-# **Sampling.** Guidance wraps a denoiser and is one: every sampler of chapters 06 and 07 works on it unchanged. Both predictions come from *one* call on a batch of twice the size. (`torch.lerp(a, b, s)` is `a + s (b - a)`, our formula.)
+# **Sampling.** Guidance wraps a denoiser and is one: every sampler of chapters 06 and 07 works on it unchanged. Both predictions come from *one* call on a batch of twice the size, so a guided step costs about two plain ones. (`torch.lerp(a, b, s)` is `a + s (b - a)`, our formula.)
 
 # %%
 source(Guided.forward)
 
 # %% [markdown]
-# Are the numbers those of two calls, and is one call faster? A call has a cost of its own, which counts where there is little else to do: compare one picture with many.
+# Are the numbers those of two calls, and is one call faster? A call has a cost of its own, which counts where there is little else to do; where there is much, one large call gains nothing. Compare one picture with many.
 
 # %%
 def two_calls(x, labels):
@@ -268,7 +268,7 @@ for n in (1, 64):
 # %% [markdown]
 # ## Training, live
 #
-# A small network, from nothing, with 15% of its labels dropped. The samples are those of its moving average (chapter 06), at $s=2$, one class in each column.
+# A small network, from nothing, with 15% of its labels dropped (Ho and Salimans found 10 and 20% about equally good). The samples are those of its moving average (chapter 06), at $s=2$, one class in each column.
 
 # %%
 from v101_utils.nn import UNet
@@ -305,7 +305,7 @@ plt.show()
 rows({f"s = {s:g}": small.sample(10, seed=3, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0)}, heads=CLASSES)
 
 # %% [markdown]
-# Compare the second row with the third and fourth. A network as small as this one is unsure of the kind; guidance makes up its mind.
+# Compare the second row with the third and fourth. A network as small as this one is unsure of the kind; guidance makes up its mind. What it has not learned to draw, guidance does not mend: look at the sandal.
 #
 # ### Where does the label matter?
 #
@@ -338,7 +338,7 @@ plt.show()
 #
 # ## The slider
 #
-# Sixteen noises that never change. Choose a **class**, drag the **guidance** from 0 to 10, and look at one picture as it goes; then at all sixteen: how different are they still from *each other*?
+# Sixteen noises that never change. Choose a **class**, move the **guidance** from 0 to 10 in steps, and follow one picture; then look at all sixteen: how different are they still from *each other*?
 
 # %%
 from v101_utils.widgets import GuidanceView, guidance_sliders
@@ -356,11 +356,11 @@ for name, label in (("shirt", 6), ("bag", 8)):
 # %% [markdown]
 # ## Fidelity against diversity
 #
-# What the eye sees, in numbers. Three judges, all on a classifier that is no part of the diffusion model:
+# What the eye sees, in numbers. Three measures, each by a classifier that is no part of the diffusion model:
 #
-# * **fidelity**: the share of pictures that it takes for what we asked for;
+# * **fidelity**, here in a narrow sense: the share of pictures that it takes for what we asked for, which says nothing of how real they look;
 # * **diversity**: how different two pictures of one class are, as 1 minus the cosine between their features, averaged over all pairs and classes, and divided by the same of real pictures. So real pictures have 1;
-# * the **Fréchet distance** of chapters 06 and 11, which punishes a lack of either (not comparable with the FID of papers).
+# * the **Fréchet distance** of chapter 06, which punishes a lack of either (not comparable with the FID of papers).
 #
 # ### Check: the mean over all pairs
 #
@@ -418,17 +418,17 @@ right.legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# On the right each network walks along a curve, up (more obedient) and to the left (less various). No point is right: the scale chooses where to stand, as β did in chapter 11. Look for points *above* the star: there the classifier is surer of drawn clothes than of real ones.
-# That is not better than real; it is more typical than real. (And a diversity above 1 is no feat: pictures that are no
+# On the right each network walks along a curve, up (more obedient) and to the left (less various). No point is right: the scale chooses where to stand, as β does in chapter 11. Look for points *above* the star: there the classifier gets more of the drawn clothes right than of real ones.
+# That is not better than real; it is easier to tell than real. (And a diversity above 1 is no feat: pictures that are no
 # kind of clothes differ from each other, too.)
 #
-# On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. **The best scale is a property of the network, not of the method**, and
+# On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. (Scales whose distances differ by less than chance share the first place. And see how close the two curves come at high scales: there the distance is guidance's doing and no longer the network's.) **The best scale depends on the network, and on the measure**, and
 # of these two the better one needs less by this judge: of the scales tried, none at all. People who look at one picture at a time choose
-# higher scales than any distance between *sets* would, because one picture shows no lack of variety.
+# higher scales than a distance between *sets* would, because one picture shows no lack of variety.
 #
 # ### The guidance interval, on clothes
 #
-# Scale 4, in a part of the times only: while there is much noise, $t\ge 0.7$, or from there on.
+# Scale 4, in a part of the times only: while there is much noise, $t\ge 0.7$, or only after that, $t<0.7$.
 
 # %%
 labels = wanted.to(here)
@@ -450,8 +450,8 @@ for name, images in drawn.items():
 rows({name: images[:20] for name, images in drawn.items()}, label_width=120, heads=CLASSES)
 
 # %% [markdown]
-# Compare the last two rows of numbers with the second: which part of the times makes sure of the label, and which one takes the variety? Then look in the table above for a scale with as many labels right, and
-# compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much chance alone moves the numbers.)
+# Compare the last two rows of numbers with the second. How far apart are they in labels, and how far in variety? Either part of the times alone makes fairly sure of the label; it is guidance at high noise that takes the variety. Then look in the table above for a scale with as many labels right, and
+# compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much chance alone moves the numbers, also before you call the last row's distance better than that of $s=1$.)
 #
 # ## What a high scale does to a picture
 #
@@ -470,8 +470,8 @@ for s in (1.0, 3.0, 8.0):
 rows(strips, label_width=120, heads=CLASSES)
 
 # %% [markdown]
-# Without clipping, whole areas burn out to white. So after each guess the picture is clipped to $[-1, 1]$ and the noise computed anew, so that both still make up $x_t$ (common mistake 3 of chapter 07; without guidance it hardly mattered there, since the guess seldom leaves the range). It is what `Denoiser.sample` does. It helps, but it does not undo the
-# contrast: compare the standard deviations with that of real pictures. Saharia et al. (2022) ran into the same with texts and photographs, and clip each picture at a threshold of its own, then divide by that threshold.
+# Without clipping, at $s=8$, whole areas burn out to white. So after each guess the picture is clipped to $[-1, 1]$ and the noise computed anew, so that both still make up $x_t$ (common mistake 3 of chapter 07; without guidance it hardly mattered there, since the guess seldom leaves the range). It is what `Denoiser.sample` does. It helps, but it does not undo the
+# contrast: compare the standard deviations with that of real pictures. Saharia et al. (2022) ran into the same with texts and photographs, and clip each guess at a threshold of its own, a high percentile of its absolute values where that is above 1, then divide by it (*dynamic thresholding*).
 
 # %%
 source(Clipped.forward)
@@ -481,7 +481,7 @@ source(Clipped.forward)
 #
 # ### Common mistake 1: the other convention, or the two swapped
 #
-# A paper says "$w=0$ is no guidance", so somebody passes 0 as the scale. Nothing crashes, and every picture is fine; it is just of any kind. And with the two predictions swapped, $\hat\varepsilon_y+s(\hat\varepsilon_\varnothing-\hat\varepsilon_y)$, the
+# A paper says "$w=0$ is no guidance", so somebody passes 0 as the scale. Nothing crashes, and the pictures look much as usual; they are just of any kind. And with the two predictions swapped, $\hat\varepsilon_y+s(\hat\varepsilon_\varnothing-\hat\varepsilon_y)$, the
 # true scale is $1-s$: at 2 that is $-1$, and the label says what to avoid.
 
 # %%
@@ -508,7 +508,7 @@ rows({name: images[:10] for name, images in drawn.items()}, label_width=150, hea
 # %% [markdown]
 # ### Common mistake 2: no label was ever dropped
 #
-# Train with `drop=0`, and guide all the same. The null label exists, it has a row in the table of embeddings, and nothing crashes. But no picture ever came with it: that row is still the random one from before training. Look at how far each row has moved, and at
+# Train with `drop=0`, and guide all the same. The null label exists, it has a row in the table of embeddings, and nothing crashes. But no picture ever came with it: that row is still the random one from before training. Look at how far the rows have moved, and at
 # what the network makes of "any".
 
 # %%
@@ -524,8 +524,8 @@ rows({f"{name}\ns = {s:g}": net.sample(10, seed=3, steps=fine, guidance=s)
       for name, net in (("15% dropped", small), ("none dropped", undropped)) for s in (0.0, 3.0)}, heads=CLASSES)
 
 # %% [markdown]
-# (The second network had fewer steps, so compare within each: is its error without a label close to that with the right one, or about halfway to that with a wrong one? And look at its row at $s=0$.) Guidance then moves away from an *accident*. It may even look as if it worked, since away from anything is also towards the
-# label; but the direction is not that of a classifier. A network that never had its labels dropped has no second prediction of its own to guide with: it takes a second network, trained without labels, or a classifier.
+# (The second network had fewer steps, so compare within each: is its error without a label close to that with the right one, or about halfway to that with a wrong one? And look at its row at $s=0$.) Guidance then moves away from an *accident*. It may even look as if it worked, as in the last row: to move away from a *worse* guess often helps, whatever made it worse.
+# But the difference is no longer the gradient of $\log p_t(y\mid x)$, and at $s=0$ nothing useful is drawn. A network that never had its labels dropped should be guided by a second one, trained without labels, or by a classifier.
 #
 # ### Common mistake 3: clip first, then guide
 #
@@ -587,9 +587,9 @@ check(towards_and_away, *three, torch.tensor(2.0), torch.tensor(0.5), truth=lamb
 # ## Summary
 #
 # * The difference of two scores, with a label and without, is the gradient of a classifier that nobody trained. Guidance turns it up: $\hat\varepsilon_\varnothing+s(\hat\varepsilon_y-\hat\varepsilon_\varnothing)$.
-# * To have both in one network, drop some labels while training. To sample, one call on a batch of twice the size.
+# * To have both in one network, drop some labels while training. To sample, one call on a batch of twice the size: about twice the work.
 # * $s=1$ is no guidance. Ho and Salimans' $w$ means $s=1+w$; others, Saharia et al. among them, write $w$ for what is $s$ here. Look at the formula, not at the letter.
-# * It does not sample $p(x)\,p(y\mid x)^s$: it goes further, and is narrower. Most of the overshoot is made at high noise.
+# * It does not sample $p(x)\,p(y\mid x)^s$: for two clouds it went further, and was narrower, and most of the overshoot was made at high noise. With clothes, that is where the variety is lost.
 # * It buys fidelity with diversity. Choose the scale by what you need, and for each network anew; clip last.
 #
 # ## References
