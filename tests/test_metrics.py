@@ -115,3 +115,9 @@ def test_latents_of_which_nothing_can_be_told_are_refused():
     for latents in (torch.rand(50, 1), torch.full((50, 3), float("nan"))):
         with pytest.raises(ValueError, match="L at least 2, and finite"):
             mutual_information_gap(latents, factors)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_frechet_refuses_too_few_images_for_a_covariance(judge, count):
+    with pytest.raises(ValueError, match="N at least 2"):
+        FrechetDistance(pictures(0, 200), judge)(pictures(1)[:count])

@@ -120,3 +120,9 @@ def test_a_bomb_is_refused(monkeypatch, tmp_path, side):
 def test_an_unknown_name_lists_the_known(name):
     with pytest.raises(FileNotFoundError, match=f"{name}.*astronaut.*camera"):
         photo(name)
+
+
+@pytest.mark.parametrize("side", [0, -5])
+def test_a_side_without_a_pixel_is_refused(side):
+    with pytest.raises(ValueError, match=f"side {side}: it should be at least 1"):
+        photo("camera", side=side)

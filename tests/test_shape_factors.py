@@ -55,7 +55,7 @@ def test_an_empty_picture_is_measured_too():
     assert found.isfinite().all() and found[:, 1].abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 1, 16, 16)])
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 1, 16, 16), (2, 3, 16, 24), (0, 3, 16, 16)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"they should be \(N, 3, P, P\)"):
         measure_shapes(torch.zeros(shape))

@@ -215,9 +215,10 @@ def test_other_files_are_refused(tmp_path, weights):
     torch.save({"features.0.weight": print}, file)  # code, which is not loaded
     with pytest.raises(ValueError, match="not a file of weights"):
         VGG(("relu1_1",), file)
-    torch.save([1], file)
-    with pytest.raises(ValueError, match="holds no state dict"):
-        VGG(("relu1_1",), file)
+    for other in ([1], {0: torch.zeros(1)}):
+        torch.save(other, file)
+        with pytest.raises(ValueError, match="holds no state dict"):
+            VGG(("relu1_1",), file)
     with pytest.raises(ValueError, match=r"lacks, or has in another shape, 10.weight.*vgg19"):
         VGG(("relu3_1",), weights)
     torch.save(vgg_state(10) | {"features.0.weight": torch.zeros(64, 1, 3, 3)}, file)

@@ -113,3 +113,9 @@ def test_the_slider_of_the_blend_redraws(blend_view):
 def test_an_amount_beyond_the_networks_is_refused(blend_view, amount):
     with pytest.raises(ValueError, match="amount"):
         blend_view.render(amount)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_curve_of_fewer_than_two_points_is_refused(blend_view, count):
+    with pytest.raises(ValueError, match=f"count {count}: a curve should have at least 2"):
+        BlendView(blend_view.truth, blend_view.safe, blend_view.sharp, count=count)

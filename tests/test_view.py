@@ -97,3 +97,9 @@ def test_an_answer_that_works_in_place_is_judged_by_what_it_was_given(capsys):
 def test_no_columns_are_refused():
     with pytest.raises(ValueError, match="columns 0"):
         grid(torch.zeros(1, 1, 4, 4), columns=0)
+
+
+def test_whole_numbers_are_no_images():
+    """Bytes from 0 to 255 would be drawn white."""
+    with pytest.raises(TypeError, match="torch.uint8; they should be float"):
+        grid(torch.full((1, 1, 4, 4), 100, dtype=torch.uint8))
