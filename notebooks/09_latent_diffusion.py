@@ -130,18 +130,18 @@ for steps in (1, 20, 50):
 #
 # ## The autoencoder
 #
-# It is a VAE (chapter 11) whose latent is a small picture: convolutions all the way, so that each place of the latent speaks of one part of the picture. With $D$ the count of numbers in a picture, its loss is
+# It is a VAE (chapter 11) whose latent is a small picture: convolutions, and one layer of self-attention each in encoder and decoder. So a place of the latent could speak of the whole picture; that it speaks above all of the part where it stands is seen below. With $D$ the count of numbers in a picture, its loss is
 #
 # $$L=\frac1D\Big(\lVert x-\mathcal D(z)\rVert^2+\lambda\,\mathrm{KL}\big(q(z\mid x)\,\Vert\,\mathcal N(0,I)\big)\Big),\qquad z\sim q(z\mid x)=\mathcal N\big(\mu(x),\sigma^2(x)\big).$$
 #
 # (This $\sigma(x)$ is the encoder's; the noise schedule's $\sigma_t$ below is another.)
 #
 # $\lambda$ is small here, 0.01. In chapter 11 the KL divergence had to make the latents so simple that one could *draw* from the prior. Now a diffusion model will draw them, so they may have any distribution that it can learn; the KL
-# divergence has only to keep them from spreading without end, and to make the decoder forgive small errors. What is left of $L$ is nearly all reconstruction.
+# divergence has only to keep them from spreading without end, and to make the decoder forgive small errors.
 #
 # ### Check: it is chapter 11's bound
 #
-# Multiply $L$ by $D/\lambda$: that is the negative evidence lower bound of Kingma and Welling (2013) with $\beta=1$, for a decoder whose pixels have variance $\lambda/2$, and a constant. Against `torch.distributions`:
+# Multiply $L$ by $D/\lambda$ and add the constant $\tfrac D2\log(\pi\lambda)$: that is the negative evidence lower bound of Kingma and Welling (2013), with one draw of $z$ and $\beta=1$, for a decoder whose pixels have variance $\lambda/2$. Against `torch.distributions`:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -166,7 +166,7 @@ source(AutoencoderTask.training_step)
 #
 # ### What it loses
 #
-# Pictures that it has not seen, their copies, and what is missing, five times as strong (grey: nothing). At the right a photograph: **an autoencoder knows its data, and nothing else**.
+# Pictures that it has not seen, their copies, and the difference, copy less picture, two and a half times as strong (grey: none; brighter: the copy has too much, darker: too little). At the right a photograph: **an autoencoder knows its data, and nothing else**.
 
 # %%
 pictures, prompts = held_out_pictures(runtime.pick(ci=96, laptop=192, gpu=960))
@@ -179,7 +179,7 @@ for name, images in {"shapes": pictures, "the photograph": shown[-1:]}.items():
 rows({"picture": shown, "copy": again, "5 × difference": (5 * (again - shown) / 2).clamp(-1, 1)}, zoom=1.25, label_width=120)
 
 # %% [markdown]
-# (PSNR is $10\log_{10}$ of one over the mean squared error, for pixels in $[0,1]$: 20 dB is an error of 0.1, 40 dB one of 0.01.) Whatever is lost here is lost for good: the diffusion model never sees a pixel.
+# (PSNR is $10\log_{10}$ of one over the mean squared error, for pixels in $[0,1]$: 20 dB is a typical error of 0.1, 40 dB one of 0.01.) Whatever is lost here is lost for good: the diffusion model never sees a pixel.
 # The best picture that it can draw is as good as a copy.
 #
 # The latents that it draws will not be perfect either. How much noise does the decoder forgive?
@@ -192,7 +192,7 @@ for level in (0.0, 0.1, 0.3, 1.0):
     print(f"noise of {level:g} standard deviations in the latents: {psnr(pictures[:96].cpu(), decoded.cpu()):.1f} dB")
 
 # %% [markdown]
-# A lot: the training decoded noisy latents all the time, and what noise as large as the latents themselves does to the copies can be measured but hardly be seen.
+# A lot: noise of a whole standard deviation makes the squared error three times as large, and leaves more than 30 dB. The training decoded noisy latents all the time. And most places are background: where the shape stands the latents are well beyond 1, and this noise is smaller than they are.
 #
 # ### Latents are pictures
 #
@@ -242,7 +242,7 @@ for c in (0.1, 1.0, 10.0):
 
 # %% [markdown]
 # With latents ten times too large, noise covers the signal only from $t=0.94$ on. What is decided while there is more noise than signal, which shape, how large, how turned, would have to be learned from a few times in a hundred. With latents ten times too
-# small it is the details that have no time left. So Rombach et al. (appendix G) divide by one measured deviation; we do it channel by channel. (Common mistake 1 below tries what happens without.)
+# small it is the details that have no time left. So Rombach et al. (appendix G) divide by one measured deviation; we do it channel by channel. (Common mistake 1 below tries latents that are ten times too large.)
 #
 # ### Encode once
 #
@@ -284,7 +284,7 @@ print("never seen together:", ", ".join(" ".join(pair) for pair in UNSEEN))
 #
 # $$\mathrm{out}_i=\sum_jA_{ij}\,v_j,\qquad A_{ij}=\operatorname*{softmax}_j\frac{q_i\cdot k_j}{\sqrt d}.$$
 #
-# In self-attention the keys and values come from all places, its own included; that is the whole difference. The $\sqrt d$ keeps the softmax from being all or nothing: a product of two random vectors of $d$ numbers has variance $d$.
+# In self-attention the keys and values come from all places, its own included; that is the whole difference. The $\sqrt d$ keeps the softmax from being all or nothing: $q_i$ and $k_j$ have $d$ numbers in each head, and the product of two vectors of $d$ independent numbers of mean 0 and variance 1 has variance $d$. (In the layer $h_i$ is the normalised feature, and what was taken in goes through one more linear map and is added to the feature.)
 
 # %%
 source(CrossAttention._looks)
@@ -384,8 +384,8 @@ rows(sheets, zoom=1.25)
 # beyond a few blobs. Of a picture that is nearly empty the judge must still say something, so a good share for the size need not mean that any size was drawn.) Read the numbers with three things in mind:
 #
 # * the race is short: both are far from where they would end, and in principle pixels can be drawn as well, given the time;
-# * the autoencoder was there already. Its training took many times as long as this race (its card tells, below); but it is done once, for any number of denoisers;
-# * at 64 by 64 pixels latents save least. The count above shows the tendency, and what the decoder costs.
+# * the autoencoder was there already. Its training took several times as long as either side of this race (its card tells, below); but it is done once, for any number of denoisers;
+# * at 64 by 64 pixels latents save little beside what they save at 512 by 512. The count above is of this size, and shows what the decoder costs where there are few steps.
 
 # %%
 card = zoo.card("autoencoder-shapes")
@@ -423,8 +423,8 @@ chance = (share * (1 - share) / count).sum(0).sqrt().max()  # the standard devia
 print(f"the gap by chance alone: {chance:.2f}; measured, the mean over the scales: {(share[0] - share[1]).mean():.2f}")
 
 # %% [markdown]
-# The gap between the two curves on the left is the price of a combination that was never shown. Compare it with what chance does, which is printed below them: a gap no larger than that cannot be told from none. Without guidance ($s=1$)
-# the words are heard least; too much of it costs something again (chapter 08).
+# If a combination that was never shown had a price, it would be the gap between the two curves on the left. Compare it with what chance does, printed below them (one standard deviation, at one scale): a gap of less than twice that cannot be told from none, and here none is found. Some guidance helps; without it ($s=1$)
+# fewer words are heard, and with too much of it as well (chapter 08).
 # The curves on the right tell which word gives way first where one does: the shape, which takes the most drawing. Below is a row of pictures for each of the pairs; where one is wrong, look for what was drawn *instead*.
 
 # %%
@@ -435,7 +435,7 @@ rows({text: model.sample(runtime.pick(ci=4, laptop=10, gpu=10), seed=6, labels=t
 # %% [markdown]
 # ## Who looks at which word?
 #
-# The weights $A_{ij}$ can be looked at: for each word a map of the places that look at it. We take a real picture, add noise up to $t$, let the network guess, and listen at all its layers of cross-attention. One noise gives a ragged map;
+# The weights $A_{ij}$ can be looked at: for each word a map of the places that look at it. We take a real picture, add noise up to $t$, let the network guess, and listen at its layers of cross-attention that have the most places, 8 by 8 (the map is the mean of theirs, over all heads). One noise gives a ragged map;
 # we take the mean over several.
 
 
@@ -484,7 +484,7 @@ for factor, (inside, outside) in zip(CHOICES, torch.stack(shares).mean(0).tolist
 # If all words were heard alike everywhere, each number would be 0.25. Some words are looked at more from inside the shape, others from outside it, and the table says which. Since all shapes stand in the middle, this does not show that the
 # network found them: it may as well have learned that the middle is where things are.
 #
-# Beware of the column that is bright where there is *nothing*. The weights of a place must sum to 1, so a place that needs no word has to look somewhere all the same, and a trained network picks a word whose value does no harm. Attention is a route, not an explanation: much of it may mean nothing,
+# Beware of a map that is bright where there is *nothing*. The weights of a place must sum to 1, so a place that needs no word has to look somewhere all the same, and it may have learned to pick a word whose value does no harm. Attention is a route, not an explanation: much of it may mean nothing,
 # and a place that looks elsewhere may have heard the word in another layer, or from another place by self-attention.
 #
 # ## The sliders
@@ -533,7 +533,7 @@ rows(strip, zoom=1.25)
 
 # %% [markdown]
 # In the row of factor 1 nothing is changed. Emptied, channel 0 takes the whole shape with it: it says *that* there is something. The colour is spread over several channels, and none is "the size": nothing in the loss asked for that
-# (chapter 11 has β for it). The decoder needs all of them together, and makes something of each wrong mixture. That is what a diffusion model of latents has to learn: not the pictures, but which mixtures occur.
+# (chapter 11 has β for it). Some channels can be emptied with hardly a change, and change the colour when they are turned around. The decoder makes something of each wrong mixture. That is what a diffusion model of latents has to learn: not the pictures, but which mixtures occur.
 #
 # ## Common mistakes
 #
@@ -562,7 +562,7 @@ for name, batches, decoder in (("standard deviation 1", cached, autoencoder), ("
 rows(strip, zoom=1.25, label_width=190)
 
 # %% [markdown]
-# The colour is learned all the same: a blob in the middle needs no more. What suffers is the outline: look at the edges and corners. (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
+# The colour is learned all the same: any blob has it. The size is not: as many are right as by chance, where with latents of the right scale nearly all are. Nor is the shape, and the edges of the blobs are soft. (After so few steps the turn is a matter of chance in both.) (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
 # large make them a hundred times as large.) Nor is it the schedule alone that has changed:
 # the network's input and what it should answer are ten times as large too.
 #

@@ -68,7 +68,7 @@ rows({name: model.sample(count, seed=2, sampler=sampler, steps=steps) for name, 
 #
 # $$s(x)=\nabla_x\log p(x).$$
 #
-# The logarithm has a purpose. A density must add up to 1, and for pictures nobody can compute that sum. But $\nabla\log(p/Z)=\nabla\log p-\nabla\log Z$, and the last term is zero: **the score does not need the constant**.
+# The logarithm has a purpose. A density must add up to 1: it is a positive function $h$ over its sum $Z$ over all pictures, which nobody can compute. But $\nabla\log(h/Z)=\nabla\log h-\nabla\log Z$, and the last term is zero, for $Z$ does not depend on $x$: **the score does not need the constant**.
 #
 # One thing is in the way. Far from the data the density is so low that the score stays unknown: no data ever come there to learn from. So noise is added, much at first, and then less and less (Song and Ermon 2019). A density blurred by much noise rises towards the data from everywhere. We write $p_t$ for that of $x_t=\alpha_tx_0+\sigma_t\varepsilon$.
 
@@ -82,7 +82,7 @@ for axes, t in zip(panels, (1.0, 0.4, 0.2, 0.02)):
 plt.show()
 
 # %% [markdown]
-# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles on their way from noise to data. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. Here the data are a mixture of three normal clouds, so that everything is known exactly.
+# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles on their way from noise to data. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. (The arrows are not yet velocities. The particles walk the probability flow, explained below, in which the pull of the score is set against a push outwards; at the left the two nearly cancel, and the particles hardly move.) Here the data are a mixture of three normal clouds, so that everything is known exactly.
 #
 # ### A denoiser knows the score
 #
@@ -114,7 +114,7 @@ print(f"mean x0 of {near.sum() // 1000} thousand neighbours: {[f'{v:.2f}' for v 
 # %% [markdown]
 # ### The slider
 #
-# Drag **t** from noise (left) to data (right) and follow one red particle. Early on all move together; at some moment each has decided for a hill, and from then on it only gets closer.
+# Drag **t** from noise (left) to data (right) and follow one red particle. Early on it hardly moves; at some moment it has decided for a hill, and from then on it only gets closer.
 
 # %%
 field_slider(view)
@@ -215,7 +215,7 @@ rows(strips, columns=12)
 # And now one line of algebra: $\partial p=p\,\partial\log p$, so the spreading term is $\tfrac12g^2\,\partial(p\,s)$ with the score $s$. **Spreading by noise has the same effect on the density as being carried, at the velocity $-\frac12g^2s$.** One may be traded for the other, in any amount. Two trades are famous.
 #
 # * **Trade all noise for velocity**: the *probability-flow* equation, without any noise. It has the same $p_t$ at every time, and may be walked both ways: $\quad dx=\big(f x-\tfrac12g^2s\big)\,dt.$
-# * **Trade twice as much, and add noise again on the way back**: the *reverse* equation. Walking from $t=1$ to 0, $\quad dx=\big(f x-g^2s\big)\,dt+g\,d\bar w.$
+# * **Trade twice as much, and add noise again on the way back**: the *reverse* equation. Walking from $t=1$ to 0, $\quad dx=\big(f x-g^2s\big)\,dt+g\,d\bar w.$ Here $dt$ is negative, and $d\bar w$ is fresh noise for the way back: a stride of length $h$ is $x\leftarrow x-h\,(f x-g^2s)+g\sqrt h\,z$. The push of $g^2s$ takes back the spreading twice, the new noise spreads once, and once remains, as it should.
 #
 # Straight strides along the second are the **Euler-Maruyama** method. Everything is in three lines of the rule:
 
@@ -335,7 +335,7 @@ panels[0].set_ylim(1e-4, 3)
 plt.show()
 
 # %% [markdown]
-# Read it from the left. With ten or twenty calls DPM-Solver++ and DDIM are ahead, and DDIM with η = 1 is close behind. Heun's method is of second order, but at so few strides it does not earn back its second call. Euler-Maruyama in long strides misses, and spending half of the calls on corrections makes it worse here, since the strides become twice as long (under VE at ten calls it leaves the picture). From two hundred calls on all lines are about the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noise, and the stochastic ones roll their dice again at each number of steps.
+# Read it from the left. With ten calls DPM-Solver++ and DDIM are ahead, and DDIM with η = 1 is close behind; with twenty the same holds for VP, while for VE these three are too near the dotted line to rank. Heun's method is of second order, but at so few strides it does not earn back its second call. Euler-Maruyama in long strides misses (under VP up to twenty calls, under VE at ten), and spending half of the calls on corrections makes it worse here, since the strides become twice as long (under VE at ten calls it leaves the picture). From two hundred calls on all lines are about the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noise, and the stochastic ones roll their dice again at each number of steps.
 #
 # Do they really arrive? At 1,000 calls (the adaptive solver chooses its own number), the test, each rule with noise of its own and against exact samples of its own:
 
@@ -439,7 +439,7 @@ for axes, (number, drawn) in zip(panels, panels_of.items()):
 plt.show()
 
 # %% [markdown]
-# Black: data. Red: what the network draws with 200 strides of Euler-Maruyama, after more and more steps of training. First it finds where the data are on the whole, and then, from the outside inwards, the thread; the inner end, where the turns are close together, comes last, and even at the end of this short training it is not there yet. And its field, at four noise levels (blue: the data, times α):
+# Black: data. Red: what the network draws with 200 strides of Euler-Maruyama, after more and more steps of training. First it finds where the data are on the whole, and then, from the outside inwards, the thread; the inner end, where the thread bends most sharply, comes last, and even at the end of this short training it is not there yet. And its field, at four noise levels (blue: the data, times α):
 
 # %%
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
@@ -456,7 +456,7 @@ plt.show()
 #
 # ## The probability flow, straightened
 #
-# Back to the equation without noise, $dx=(f x-\frac12g^2s)\,dt$. In the variables $u=x/\alpha$ and $\rho=\sigma/\alpha$, which made one network serve all equations, it becomes as simple as can be. Put in $f$, $g$ and $s=-\varepsilon/\sigma$, and nearly everything cancels:
+# Back to the equation without noise, $dx=(f x-\frac12g^2s)\,dt$. In the variables $u=x/\alpha$ and $\rho=\sigma/\alpha$, which made one network serve all equations, it becomes as simple as can be. From $\sigma=\alpha\rho$ and $\dot\alpha=f\alpha$ comes $\frac{d}{dt}\sigma^2=2f\sigma^2+2\alpha\sigma\dot\rho$, so $g^2=2\alpha\sigma\dot\rho$. And $\dot x=f x+\alpha\dot u$, so $\alpha\dot u=-\frac12g^2s=\frac12g^2\,\varepsilon/\sigma=\alpha\dot\rho\,\varepsilon$:
 #
 # $$\boxed{\;\frac{du}{d\rho}=\varepsilon\;}$$
 #
@@ -498,11 +498,11 @@ plt.show()
 #
 # ## How likely is a picture?
 #
-# Samplers draw, and never say how *probable* what they drew is; a GAN cannot say it at all, and a VAE only gives a bound. The probability flow can say it exactly. It moves every point of space along smooth curves that never cross, so it carries the density along as a river carries a dye: where the flow spreads apart, the dye gets thinner. How fast, the divergence says:
+# Samplers draw, and never say how *probable* what they drew is; a GAN cannot say it at all, and a VAE only gives a bound. The probability flow can say it exactly. It moves every point of space along smooth curves, and no two points are ever at one place at one time, so it carries the density along as a river carries a dye: where the flow spreads apart, the dye gets thinner. How fast, the divergence says:
 #
 # $$\log p_0(x)=\log p_1\big(u_1\big)+\int_0^{\rho_1}\operatorname{div}\varepsilon\;d\rho ,$$
 #
-# with $u_1$ the noise that $x$ flows to, and $p_1$ the normal density there, of standard deviation $\rho_1$. In two dimensions the divergence is two derivatives. For a picture of 784 pixels it would be 784 backward passes at each step. Hutchinson's trick: for a vector $v$ of random signs, $\mathbb E[v^\top Jv]=\operatorname{tr}J$, and $v^\top J$ is *one* backward pass.
+# with $u_1$ the noise that $x$ flows to, $p_1$ here the density of $u$ at the end, taken as normal with standard deviation $\rho_1$, and $\operatorname{div}\varepsilon=\sum_i\partial\varepsilon_i/\partial u_i$, the trace of the Jacobian $J=\partial\varepsilon/\partial u$. In two dimensions the divergence is two derivatives. For a picture of 784 pixels it would be 784 backward passes at each step. Hutchinson's trick: for a vector $v$ of random signs, $\mathbb E[v^\top Jv]=\operatorname{tr}J$, and $v^\top J$ is *one* backward pass.
 
 # %%
 source(log_likelihood)
@@ -538,7 +538,7 @@ print(f"its sum over the square: {density.sum() * (4 / (side - 1)) ** 2:.2f} (a 
 # %% [markdown]
 # ### Pictures
 #
-# For pictures one speaks of **bits per dimension**: how many bits a perfect code built on the model needs for each pixel. A pixel has 8 bits; a model that knows nothing needs 8. (A picture of whole grey levels has no density; each level is spread over its bin first, which is called dequantisation.) Clothes from the test set, and pictures that are none:
+# For pictures one speaks of **bits per dimension**: how many bits a perfect code built on the model needs for each pixel, $-\log_2p(x)/784+\log_2127.5$, where the last term is there because a grey level is a bin of width $1/127.5$ in $[-1,1]$. A pixel has 8 bits; a model that knows nothing needs 8. (A picture of whole grey levels has no density; each level is spread over its bin first, which is called dequantisation.) Clothes from the test set, and pictures that are none:
 
 # %%
 count = runtime.pick(ci=1, laptop=8, gpu=16)
@@ -590,7 +590,7 @@ plt.show()
 #
 # ### Common mistake 2: the noise is taken for the score
 #
-# The network gives ε, and in the middle of the noise levels σ is near 1, so one may forget to divide by it for quite a while. On pictures: the right rule, and the one with $-\varepsilon$ in the place of $-\varepsilon/\sigma$.
+# The network gives ε, and while there is much noise σ is near 1, so one may forget to divide by it for quite a while. On pictures: the right rule, and the one with $-\varepsilon$ in the place of $-\varepsilon/\sigma$.
 
 # %%
 class Unscaled(torch.nn.Module):
@@ -643,7 +643,7 @@ beta, B = torch.tensor([0.1, 5.0, 20.0], dtype=torch.float64), torch.tensor([0.0
 check(g_squared, beta, B, truth=lambda beta, B: -beta * torch.expm1(-2 * B))
 
 # %% [markdown]
-# **Exercise 2.** One Langevin step: x, its score and normal numbers z, all (B, D), and the ratio $r$.
+# **Exercise 2.** One Langevin step: x, its score and normal numbers z, all (B, D), and the ratio $r$ (lengths are means over the batch, so that one δ serves all rows).
 
 # %%
 def langevin(x, pull, z, r):  # (B, D) three times, a number -> (B, D)
@@ -659,7 +659,7 @@ step = *torch.randn(3, 6, 2, generator=runtime.generator(34), dtype=torch.float6
 check(langevin, *step, truth=langevin_truth)
 
 # %% [markdown]
-# **Exercise 3.** One step of Heun's method for $du/d\rho=\varepsilon$: `eps(u, rho)` is a function; from `rho` to `to`.
+# **Exercise 3.** One step of Heun's method for $du/d\rho=\varepsilon$: from `rho` to `to`. `slope(u, rho)` is the function that stands for $\varepsilon$: call it as often as you need.
 
 # %%
 def slope(u, rho):
@@ -685,7 +685,7 @@ check(heun_step, *walked, truth=heun_truth)
 # * A schedule is a stochastic equation. VP, sub-VP and VE are one process in three units, and one network serves all.
 # * Noise may be traded for velocity: the reverse equation ($g^2s$ and noise), or the probability flow ($\frac12g^2s$ and none). DDPM and DDIM are discretisations of the two.
 # * A corrector spends calls on being in the right place. It pays where particles have gone astray, as from a wrong start; where strides are merely long, shorter ones are the better buy.
-# * In $u=x/\alpha$ and $\rho=\sigma/\alpha$ the flow is $du/d\rho=\varepsilon$. Along it the density can be computed: exact likelihoods, which say what is probable and not what is good.
+# * In $u=x/\alpha$ and $\rho=\sigma/\alpha$ the flow is $du/d\rho=\varepsilon$. Along it the density can be computed: exact likelihoods, which say how high the density is at a picture, and neither what will be drawn nor what is good.
 #
 # ## References
 #

@@ -106,7 +106,7 @@ print(f"a picture of {size}: {seconds(lambda: network(contents['astronaut'], one
 #
 # $$z=\gamma_s\,\frac{F-\mu(F)}{\sqrt{\sigma^2(F)+\epsilon}}+\beta_s .$$
 #
-# $\mu$ and $\sigma^2$ are over the places of **one channel of one picture**. And since a style is a few rows of numbers, styles can be blended: $\gamma=\sum_s w_s\gamma_s$ and $\beta=\sum_s w_s\beta_s$ with weights that sum to 1.
+# $z$ is what the layer hands on, $s$ the style, and $\epsilon=10^{-5}$ keeps the root from being 0. $\mu$ and $\sigma^2$, mean and variance, are over the $n$ places of **one channel of one picture**; the variance is divided by $n$, not $n-1$ (`correction=0`). And since a style is a few rows of numbers, styles can be blended: $\gamma=\sum_s w_s\gamma_s$ and $\beta=\sum_s w_s\beta_s$ with weights that sum to 1.
 #
 # ### Check: instance normalisation
 #
@@ -130,7 +130,7 @@ for picture, w, mine in zip(x, weights, z):
 # %% [markdown]
 # ### Check: why each picture for itself
 #
-# A style has a contrast of its own: a mosaic is no paler where the photograph was. So the contrast of the *photograph* should not come through. Instance normalisation takes it away: multiply a picture's features by any positive number, add any number,
+# A style has a contrast of its own: a mosaic made after a pale photograph is no paler than another. So the contrast of the *photograph* should not come through. Instance normalisation takes it away: multiply a picture's features by any positive number, add any number,
 # and (but for the tiny $\epsilon$) the result is the same. Batch normalisation, which takes mean and variance over the whole batch, does not do so, and what becomes of a picture depends on its neighbours (Ulyanov et al. 2017).
 
 # %%
@@ -144,7 +144,7 @@ for name, normalise in (("instance", F.instance_norm), ("batch", lambda x: F.bat
 # %% [markdown]
 # ## The code that matters
 #
-# **The network.** Fold pixels, go down to a quarter of the resolution, change the picture there in residual blocks, go up again. The last layer does not make the picture but *adds* to it, so that training starts near the photograph: it, plus what a random network adds. Each style first maps its colours, by 12 numbers. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
+# **The network.** Fold pixels, go down to a quarter of the resolution, change the picture there in residual blocks, go up again. The last layer does not make the picture; what it makes is *added* to the photograph, so the content is there from the first step. Before that, each style maps the photograph's colours by 12 numbers of its own, a $3\times3$ matrix (`tint`) and a shift (`shade`); `tanh` keeps the sum between −1 and 1. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
 # for they treat all its places alike. Noise gives them something to make strokes of (Ulyanov et al. 2016).
 
 # %%
@@ -183,7 +183,7 @@ shown = {name: ((v[:, :3] - v[:, :3].mean((2, 3), keepdim=True)) * 8).clamp(-1, 
 rows(shown, zoom=4)
 
 # %% [markdown]
-# **The losses.** Chapter 12's, with the Gram matrices of all styles computed once. Each picture of a batch has its own style, drawn at random.
+# **The losses.** Chapter 12's, with the Gram matrices of all styles computed once. Each picture of a batch has its own style, drawn at random; one in five gets a random blend of two, and then the blended Gram matrices are its aim. (Dumoulin et al. blend styles that were each trained alone.)
 
 # %%
 from v101_utils.style.fast import FastStyleTask, StyleStatistics
@@ -191,7 +191,7 @@ from v101_utils.style.fast import FastStyleTask, StyleStatistics
 source(FastStyleTask.training_step)
 
 # %% [markdown]
-# (`palette` compares which colours there are and how many of each. The random filters whose Gram matrices are the style have mean 0 and do not see how bright an area is; with a trained VGG-19 the palette could be left out.)
+# `factors` are the weights. For the network that ships: $L=L_{\text{content}}+4\,L_{\text{style}}+12\,L_{\text{palette}}+0.2\,L_{\text{variation}}$; the palette belongs to the style, as in chapter 12. The small networks below have 1.5 and 4.5 in the place of 4 and 12. (`palette` compares which colours there are and how many of each. The random filters whose Gram matrices are the style have mean 0 and do not see how bright an area is; with a trained VGG-19 the palette could be left out.)
 #
 # ## Training, live
 #
@@ -247,11 +247,11 @@ plt.show()
 rows({"small, one style": paint(small, cat), "the one that ships": network(cat, one_hot["strokes"]).cpu()}, zoom=1, label_width=140)
 
 # %% [markdown]
-# In this one style the small network is as good to look at as the one that ships. What the larger one has for its size is four styles in the same convolutions, and all that lies between them.
+# Style and palette fall at once. The content loss rises at first, for that is what the style costs, and then falls slowly while the network learns to have both. In this one style the small network is as good to look at as the one that ships. What the larger one has for its size is four styles in the same convolutions, and all that lies between them.
 #
 # ## Instance against batch normalisation
 #
-# The same small network with batch normalisation instead, trained as long. Then both get the cat with less and less contrast: which of them still paints the cat?
+# The same small network with batch normalisation instead, trained as long. Then both get the cat with less and less contrast: how long does each still show the cat?
 
 # %%
 class Batch(nn.BatchNorm2d):
@@ -289,10 +289,10 @@ for contrast in (1.0, 0.5, 0.2):
 rows(sheets, zoom=0.8)
 
 # %% [markdown]
-# Left the cat, in the middle instance norm, right batch norm. Batch norm goes on painting, in strong colours and with a style loss that hardly changes, but without the cat: its content loss rises much above that of instance norm. It divides by the deviations of its training, so a pale photograph's features stay weak,
-# and beside them the noise that comes with the picture is as strong as ever. The picture at the bottom right is painted from that noise. Instance norm brings the features of *this* picture to their size.
+# Left the cat, in the middle instance norm, right batch norm. Batch norm is behind from the first line: its style loss is three to four times as high, and spots lie over the cat already at full contrast. (Its scales and shifts also learn at a quarter of the rate.) At half the contrast instance norm's cat is still whole, and of batch norm's little more than an eye is left. At 0.2 neither shows much: in the middle dark patches where eyes and nose were, on the right almost nothing but spots. Both content losses have about doubled by then. Batch norm divides by the deviations of its training, so a pale photograph's features stay weak,
+# and beside them the noise that comes with the picture is as strong as ever. The picture at the bottom right is painted almost wholly from that noise. Instance norm divides by the deviations of *this* picture, so its features come out as large as ever.
 #
-# Not even instance norm gives the same picture each time (its content loss rises too), although it takes contrast away, as the check above has shown. The noise does not grow pale along with the photograph, so its share is larger already when the two first meet; and the photograph to which the last layer adds is a pale one.
+# Not even instance norm gives the same picture at every contrast (its content loss rises too), although it takes contrast away, as the check above has shown. The noise does not grow pale along with the photograph, so its share is larger already when the two first meet; and the photograph to which the last layer adds is a pale one.
 #
 # ## The sliders
 #
@@ -304,7 +304,7 @@ from v101_utils.widgets import StyleBlendView, style_blend_sliders
 style_blend_sliders(StyleBlendView(network, FAST_STYLES, cat))
 
 # %% [markdown]
-# The same as a strip: from the first style to the second in five steps. Nothing is mixed in pixels: it is one pass each, with blended $\gamma$ and $\beta$.
+# The same as a strip: from the first style to the second in five pictures. No finished pictures are mixed: it is one pass each, with blended $\gamma$, $\beta$ and maps of the colours.
 
 # %%
 first, second = FAST_STYLES[:2]
@@ -347,14 +347,14 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Two things to read here: how far below the dot the line ends, and how far to the right of it. The line ends well below, and by the numbers most of the gap is content: in style and palette one pass comes close to the optimisation. The pass takes a small part of the time that the line needs to come down to the dot's height. The lowest loss is not always the picture that pleases more: an optimisation may use single pixels to get the statistics right, and a network, which has to
-# do the same thing to all places, cannot.
+# Two things to read here: how far below the dot the line ends, and how far to the right of it. The line ends well below, and by the numbers most of the gap is content: in style and palette one pass comes close to the optimisation. The pass takes a small part of the time that the line needs to come down to the dot's height. The lowest loss is not always the picture that pleases more: an optimisation may use single pixels to get the statistics right (see the grain). This network hardly can:
+# what it adds is computed at half the resolution and enlarged smoothly.
 #
 # ## Common mistakes
 #
 # ### Common mistake 1: batch norm, and batches of one
 #
-# Large pictures fill the memory, so the batch shrinks to one. Now batch normalisation *is* instance normalisation, while it trains: mean and variance are over one picture. But for use it takes the averages it has collected over all the pictures, and they are those of none. One network, twice the same weights, in both modes:
+# Large pictures fill the memory, so the batch shrinks to one. Now batch normalisation *is* instance normalisation, while it trains: mean and variance are over one picture. But for use it takes running averages, mostly of the last twenty or so pictures that it has seen, and these fit no single one. One network, the same weights, in both modes (the noise differs too: in training it is drawn anew each time, in use it is always the same):
 
 # %%
 alone = with_batch_norm(small_network())
@@ -385,7 +385,7 @@ print(f"{len(layers)} convolutions; mean change within 4 pixels of the border {d
 rows({"reflected": right, "zeros": wrong, "difference,\n3 times; black\nis none": 3 * difference - 1}, zoom=1)
 
 # %% [markdown]
-# The frame is much broader than the one or two pixels that a single layer pads. (The change in the middle: the frame also counts in the means and variances.)
+# The frame is broader than what any single layer pads, at most one place at a quarter of the resolution, which is four pixels of the picture; here the change reaches some fifteen pixels inwards. (The change in the middle: the frame also counts in the means and variances.)
 #
 # ### Common mistake 3: a weight taken from elsewhere
 #
@@ -401,7 +401,7 @@ for weight in (0.04, 1.5, 60.0):
 rows(tries, zoom=1)
 
 # %% [markdown]
-# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one the style is left, and no cat. The numbers say the same: the style loss falls and the content loss rises from line to line.
+# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers (of the last step alone, on four crops) say who pays: the content loss rises from line to line. The style loss halves from the first line to the second, and then falls no more: forty times the weight has bought nothing that it shows.
 #
 # ## Your own picture
 #
@@ -418,7 +418,7 @@ rows({f"photograph, and\nhalf {first},\nhalf {second}": torch.cat([mine, mixed])
 #
 # Write your line where the dots are; run the cell; it says right or not yet. Solutions stand at the very end, folded away in JupyterLab.
 #
-# **Exercise 1.** Instance normalisation without learned numbers, by hand ($\epsilon=10^{-5}$).
+# **Exercise 1.** Instance normalisation without learned numbers, by hand ($\epsilon=10^{-5}$; the variance as above, divided by $n$).
 
 # %%
 from v101_utils.exercises import check

@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from v101_utils.data.photos import photo
+from v101_utils.files import KINDS
 from v101_utils.superres.luma import luma_psnr, luma_ssim, rgb_to_ycbcr
 from v101_utils.superres.resize import crop_to_multiple, shrink
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")  # what a folder's pictures may end with
 _WINDOW, _FLOOR = 8, 1 / 255  # side of a place; the contrast, a byte's step, below which two places look alike
 
 
@@ -78,7 +78,7 @@ def score_folder(restore: Callable, folder, factor: int) -> dict[str, float]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; it should hold pictures of full size, such as Set5's five PNG files")
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in KINDS)
     if not paths:
-        raise ValueError(f"{folder} holds no pictures; there should be files that end with {', '.join(PICTURES)}")
+        raise ValueError(f"{folder} holds no pictures; there should be files that end with {', '.join(KINDS)}")
     return score(restore, (photo(path) for path in paths), factor)
