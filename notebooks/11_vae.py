@@ -45,7 +45,7 @@ use_style()
 #
 # A network trained beforehand ships with this project. It was trained on Fashion-MNIST: 28×28 grey pictures of ten
 # kinds of clothes. Each picture below was *never in any data set*: a vector $z$ of 16 independent normal numbers went in,
-# and clothes came out. We use the part of the data set that comes inside the package, so that your numbers can equal ours
+# and clothes came out, most of them whole. We use the part of the data set that comes inside the package, so that your numbers can equal ours
 # with no download; leave `source="shipped"` out, and a full copy on your disk is used.
 
 # %%
@@ -89,11 +89,11 @@ rows({"data": shown, "decoded": vae.reconstruct(shown)})
 # other. **Distortion** asks that the decoded picture be close to $x$. **Rate** asks that the code be close to the prior, that is,
 # hold little about $x$: on average it bounds from above the information about $x$, in nats, that the code can carry. (A nat is
 # the unit that goes with the natural logarithm, about 1.44 bits.)
-# What is lost in the inequality is exactly $\mathrm{KL}(q(z\mid x)\,\|\,p(z\mid x))$: the better the encoder, the tighter.
+# Here $\mathrm{KL}(q\,\|\,p)=\mathbb E_q[\log(q/p)]$ is the Kullback-Leibler divergence, never negative, and 0 only where the two are equal; the two terms are those of the logarithm of the product, $\log p(x\mid z)-\log\frac{q(z\mid x)}{p(z)}$. What is lost in the inequality is exactly $\mathrm{KL}(q(z\mid x)\,\|\,p(z\mid x))$, where $p(z\mid x)$ is the true posterior (put $p(x\mid z)\,p(z)=p(z\mid x)\,p(x)$ into the mean): the better the encoder, the tighter.
 #
 # ### Check: the rate
 #
-# For two normal distributions the KL has a closed form, for each latent (Kingma and Welling 2014, appendix B):
+# Between $\mathcal N(\mu,\sigma^2)$ and the prior $\mathcal N(0,1)$ the KL of each latent has a closed form (Kingma and Welling 2014, appendix B), and the rate is its sum over the latents:
 #
 # $$\mathrm{KL} = \tfrac12\left(\mu^2 + \sigma^2 - 1 - \log\sigma^2\right).$$
 #
@@ -114,7 +114,7 @@ print("oracle", [f"{v:.4f}" for v in oracle[0]])
 # ### Check: the distortion
 #
 # With unit variance, $-\log p(x\mid z)$ is half the squared error **summed over pixels**, and a constant:
-# $\tfrac12\|x-\hat x\|^2 + \tfrac D2\log 2\pi$. Here pictures lie in $[-1, 1]$. That choice of variance is what gives β its
+# $\tfrac12\|x-\hat x\|^2 + \tfrac D2\log 2\pi$. Here $\hat x$ is the decoded picture and $D$ the number of its pixels. The unit variance, together with the range of the pixels, here $[-1, 1]$, is what gives β its
 # scale: with a variance $s^2$ instead, everything that we say of β would be said of $\beta s^2$.
 
 # %%
@@ -128,8 +128,8 @@ print(f"oracle {-Normal(x_hat, 1.0).log_prob(x).sum().item():.4f}")
 # ### Check: it is a bound
 #
 # Take a model so small that the truth is known: one latent, one pixel, $x = 2z + \text{noise}$. Then $p(x)=\mathcal N(0, 5)$ exactly.
-# Give it an encoder that is deliberately wrong. The ELBO must lie below the truth. Averaging $K$ importance-weighted
-# samples *before* the logarithm (Burda et al. 2016) closes the gap as $K$ grows, from below.
+# Give it an encoder that is deliberately wrong. The ELBO must lie below the truth. Averaging $K$ weighted
+# samples *before* the logarithm, $\mathbb E\log\tfrac1K\sum_k\frac{p(x\mid z_k)\,p(z_k)}{q(z_k\mid x)}$ with $z_k\sim q(z\mid x)$ (Burda et al. 2016), closes the gap as $K$ grows, from below. $K=1$ is the ELBO itself.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -313,8 +313,8 @@ beta_view = BetaView(vae, test.images[: runtime.pick(ci=64, laptop=500, gpu=2000
 vae_sliders(beta_view, LatentView(vae, shown[9:10]))
 
 # %% [markdown]
-# Drag **β** to the right and watch what is forgotten first and what last. In the end every reconstruction is nearly the same average. Under it, at
-# β = 1 whatever the slider says, the six latents of one ankle boot with the largest rate: drag one and see what it changes.
+# Drag **β** to the right and watch what is forgotten first and what last. In the end every reconstruction is nearly the same average. Below the first
+# picture are six more sliders, the latents of one ankle boot that have the largest rate (that part stays at β = 1, whatever the first slider says): drag one and see what it changes.
 #
 # For whoever reads this on a page, here is the same knob as a strip.
 
@@ -344,8 +344,8 @@ plt.show()
 # ### Is one network for all β as good as one for each?
 #
 # Three networks with the same layers, less the part that listens to β, were trained at one β each, for a quarter as many steps: three quarters
-# of the cost altogether. Rate and error trade off, so compare the loss as well (distortion + β·rate, less the constant): lower is better, and neither
-# wins everywhere by right.
+# of the steps altogether. Rate and error trade off, so compare the loss as well (distortion + β·rate, less the constant): lower is better, and there is
+# no reason why one of the two should win at every β.
 
 # %%
 for beta in zoo.recipes.FIXED_BETAS:
@@ -356,13 +356,13 @@ for beta in zoo.recipes.FIXED_BETAS:
         print(f"β = {beta:3g}, {name:14}: rate {rate:4.1f}, error {error:.4f}, loss {loss:.1f}")
 
 # %% [markdown]
-# The one network is close to each of the three: its loss is a little lower in some places and a little higher in others. (One
+# The one network is close to each of the three: its loss is a little lower at two β and a little higher at the third. (One
 # network each, so a small difference says little.)
 #
 # ### Posterior collapse
 #
-# As information grows dear, latents are given up one after another: for those $q(z_i\mid x)\approx p(z_i)$ whatever the picture, so they cost next to
-# nothing and say next to nothing. Below, the rate of each of the sixteen latents at each β. At the right end hardly anything is left.
+# As information grows dear, latents are given up one after another. For such a latent $q(z_i\mid x)\approx p(z_i)$ whatever the picture, so it costs next to
+# nothing and says next to nothing. Below, the rate of each of the sixteen latents at each β. At the right end hardly anything is left; and one, the top row, is unused at every β.
 
 # %%
 with torch.no_grad():
@@ -380,8 +380,8 @@ for end in (0, -1):
 # %% [markdown]
 # ### Which β draws best?
 #
-# Is it the one that reconstructs best? A judge that is no part of the VAE (a classifier's features; the Fréchet distance between
-# their distributions, lower is better) compares samples with real pictures. It is *not* comparable with the FID of papers,
+# Is the β that reconstructs best also the one that draws best? We ask a judge that is no part of the VAE. A classifier turns real pictures and samples into vectors of features, and a normal distribution is fitted to each of the two sets; the **Fréchet distance** is how far
+# the two are apart, in their means and their covariances. Lower is better. It is *not* comparable with the FID (Fréchet Inception distance) of papers,
 # which is measured on another network; and it falls with the number of samples, so that number is stated.
 
 # %%
@@ -432,8 +432,8 @@ rows(strips, label_width=50)
 # %% [markdown]
 # Here and there a row changes one thing, the hue or the angle; others change several at once, or fall apart on the way. But the
 # eye is easily charmed, so count. The **mutual information gap** (Chen et al. 2018) asks of each factor: which latent tells most
-# about it, and by how much does it lead the second? Divided by the factor's entropy: 1 is a perfect one-to-one code, 0 a tie. We
-# estimate $I$ from a histogram of 20 bins of the posterior *means*, as Locatello et al. do; this ignores the noise, so that a
+# about it, and by how much does it lead the second? Divided by the factor's entropy: 1 means that one latent tells all of the factor and no other anything of it, 0 a tie. We
+# estimate $I$ and $H$ from histograms, of 20 bins of the posterior *means*, as Locatello et al. do, and of the factors; this ignores the noise, so that a
 # latent that has nearly collapsed still counts by the small moves of its mean.
 #
 # $$\mathrm{MIG} = \frac1K\sum_{k} \frac{I(z_{j_k}; v_k) - \max_{j\ne j_k} I(z_j; v_k)}{H(v_k)}.$$
@@ -478,8 +478,8 @@ for beta, row in zip(SWEEP_BETAS, score):
 print(f"spread between seeds {score.std(1).mean():.3f}, between the means of the betas {score.mean(1).std():.3f}")
 
 # %% [markdown]
-# Read the spread before the trend: compare how far seeds at one β differ with how far the means at different β do (the last
-# line). Only a trend that clearly exceeds the spread is one. Here the seeds differ far more than the betas, so no trend can be
+# Read the spread before the trend: the last line has how far seeds at one β differ, and how far the means at different β do. A mean of three seeds varies by chance as well, by about $1/\sqrt3$ of the first;
+# only a spread of the means that is clearly larger would be a trend. Here it is smaller still, so no trend can be
 # seen, and three seeds are few to look for one. Locatello et al. (2019) trained some 12,000 networks and found that seed and
 # settings often mattered more than the method. They also proved that without labels or further assumptions nothing *forces* a
 # code to align with the factors.
@@ -520,7 +520,7 @@ for name, task in (("sum", VAETask), ("mean", MeanOverPixels)):
 # ### Common mistake 2: the variance taken for the standard deviation
 #
 # The network gives $\log\sigma^2$. The noise must be scaled by $\sigma = e^{\frac12\log\sigma^2}$. Leave the half out, and the noise has the wrong size. Nothing
-# crashes, so only a check of the sample's variance finds it.
+# crashes, so only a check of the sample's variance finds it. (Printed are logarithms of variances: without the half, they are twice as large.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -535,8 +535,7 @@ print(f"asked for {-2.0:.1f}; right {right.var().log().item():.1f}; wrong {wrong
 #
 # Leave the rate out (β = 0) and nothing holds the codes near $\mathcal N(0, I)$; the cheapest way to a small distortion is then
 # to make σ vanish. What is left is a plain autoencoder, and a draw from the prior need not land where its codes are. Train one
-# and draw; below it, draws of the network of the first mistake that was trained with the sum, for as many steps at β = 1, from
-# the same latents.
+# and draw; below it, from the same latents, draws of the right one of the two networks of mistake 1, which was trained with the sum, at β = 1, for as many steps.
 
 # %%
 torch.manual_seed(0)
@@ -548,7 +547,7 @@ rows({"decoded, β = 0": model.reconstruct(shown.to(runtime.device())), "samples
 
 # %% [markdown]
 # It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes. (In the strip of samples
-# further up even β = 0.1 was price enough to keep the codes where the prior draws.)
+# further up most draws at β = 0.1 are clothes, too, but from a network that has learned all β at once; what β = 0.1 does alone it does not show.)
 #
 # ## Exercises
 #

@@ -49,7 +49,7 @@ zoom = 192 / side
 # %% [markdown]
 # ## The picture first
 #
-# A photograph, four styles, and what becomes of it. Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
+# Four styles, and what becomes of one photograph in each. (The photograph itself stands in "One larger picture", below.) Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
 
 # %%
 content = photo("astronaut", side=side).to(here)
@@ -60,7 +60,7 @@ shown = [F.interpolate(style, content.shape[2:], mode="area") for style in style
 rows({"style": torch.cat(shown), "result": torch.cat(list(made.values()))}, zoom=zoom)
 
 # %% [markdown]
-# What comes over is palette and grain; tiles, strokes and waves do not. (In the last one not even the palette is quite right: pink and green are nowhere in that style.)
+# What comes over is palette and grain; tiles, strokes and waves do not. (In the last two not even the palette is quite right: the pink and lilac of the third and the pink and green of the fourth are nowhere in those styles.)
 #
 # No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random.
 # What they lack, beside a large network trained on a million photographs, we shall see as well: it is the reason for what is missing.
@@ -77,7 +77,7 @@ rows({"style": torch.cat(shown), "result": torch.cat(list(made.values()))}, zoom
 # ### The features
 #
 # Gatys et al. take the maps of VGG-19, a network trained to name a thousand kinds of things: 548 MB of weights (at the end of the chapter: how to use it). Here, one layer of **random** filters of several sizes, each with mean zero, and a ReLU
-# (Ustyuzhaninov et al. 2016 showed that this is enough for textures). A few filters and their maps:
+# (Ustyuzhaninov et al. 2016 showed that this is enough for textures). The maps of six filters of each size:
 
 # %%
 bank = FilterBank((3, 7, 15, 23), 48).to(here)
@@ -106,7 +106,7 @@ shown = {"photograph, then\nfrom maps of size\n3, 7, 15 and 23": copies, "what d
 rows(shown, zoom=140 / small, label_width=140)
 
 # %% [markdown]
-# The eye hardly tells the four copies from the photograph: one layer of filters forgets little, given time, and with more filters than pixels under them all could be read back. The differences below (mid-grey is none) show what is forgotten.
+# The eye hardly tells the four copies from the photograph: one layer of filters forgets little, given time: 32 maps at every place are ten times as many numbers as the picture itself has, and though the ReLU sets about half of them to 0, all but the mean could in principle be read back. The differences below (mid-grey is none) show what is forgotten.
 # All four copies are a little too bright: filters of mean zero do not see the mean, and the noise that they began as, mid-grey on average, is brighter than this photograph.
 # With filters of size 3 whole patches are too bright or too dark besides: so small a filter hardly sees a slow change.
 # (The deep layers of a network that was trained to name things forget much more, and better: they keep the thing and lose the pixels.)
@@ -137,8 +137,8 @@ print("another image of the batch differs:", not torch.allclose(gram(features)[0
 # %% [markdown]
 # ### Textures from noise
 #
-# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
-# (it is the style loss, defined below: 0 is perfect).
+# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all, and for its palette, a loss of its own that is explained below. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
+# (it is the style loss, defined below: 0 is perfect). The first picture shows a quarter of the style; the other three quarters have more red and blue.
 
 # %%
 texture = styles["mosaic"][..., : 2 * small, : 2 * small]
@@ -154,15 +154,15 @@ rows({"style, then\nfrom 3, 7, 15\nand all": torch.cat(grown)}, zoom=140 / small
 # %% [markdown]
 # To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is about half as large. So several sizes are used.
 #
-# All have the colours of the mosaic; none has its tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
-# which a deep network has and one layer has not. So choose styles of dense strokes and grain, not of objects.
+# All have the colours of the mosaic, which the palette loss sees to; none has its tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
+# which a deep network has and one layer has not. So choose styles that are mostly colours and fine grain, not objects.
 #
 # ## The losses
 #
-# **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so only the meaning of the weight changes: 1 is an error as large as the features.
+# **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so only the meaning of the weight changes: 1 is an error as large as the features. With the features $F$ of the picture and $P$ that are wanted, $L_\text{content}=\sum(F-P)^2/\sum P^2$. They come from a bank of their own, 32 filters of size 11 at every second place.
 # And one choice of ours: what is compared is brightness, after the photograph was given the mean and contrast of the style's, so that the two losses do not fight over the palette. (`colours=True` compares the pictures as they are, as in the paper.)
 #
-# **Style.** The same for Gram matrices, averaged over layers (eq. 4 and 5). With the unit each size of filter counts alike.
+# **Style.** The same for Gram matrices, averaged over layers (eq. 4 and 5): with the matrices $G$ of the picture and $A$ of the style, $L_\text{style}$ is the mean over layers of $\sum_{cd}(G_{cd}-A_{cd})^2/\sum_{cd}A_{cd}^2$. With this unit each size of filter counts alike.
 #
 # **Palette.** Which colours there are, and how much of each.
 # Filters of mean zero do not know how bright an area is, so this is asked of the pixels themselves: sorted along directions through RGB, the `sliced` statistic that the section on other statistics explains.
@@ -198,7 +198,7 @@ source(Aim.__call__)
 # And the descent. What Adam changes is the picture, as a sum of a fine one and coarser ones (common mistake 4 shows why).
 #
 # Large filters are not evaluated at every place but at every few only (`strided`): neighbouring places know nearly the same, and a step is several times as fast.
-# So that no pixel is overlooked always, each step leaves out another few rows and columns above and to the left (`shift`), and the filters come to lie elsewhere.
+# So that it is not always the same places that are skipped, each step cuts off some rows at the top and columns at the left, a few, drawn anew (`shift`); the filters then lie elsewhere.
 
 # %%
 from v101_utils.style.descent import adam, lbfgs
@@ -251,8 +251,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# L-BFGS starts flat: it knows nothing of the curvature yet, begins with a tiny step, and each line search makes it a few times as long.
-# Each line search asks about twice for the loss, and Adam, whose pyramid of pictures (below) moves large patches at once, is ahead here at every number of evaluations. L-BFGS also needs the *same* loss at each step, for it compares the gradients of different
+# L-BFGS starts flat: it knows nothing of the curvature yet, begins with a tiny step, and only after about six does it take large ones.
+# Each step asks about twice for the loss: once where it starts, which repeats what the step before has just asked, and nearly always only once in its line search. Adam, whose pyramid of pictures (below) moves large patches at once, is ahead here at every number of evaluations, and would be without the repeats. L-BFGS also needs the *same* loss at each step, for it compares the gradients of different
 # steps: random shifts tell it of a curvature that is not there. Adam minds less, and is the default.
 #
 # ### Coarse to fine
@@ -275,11 +275,11 @@ rows(dict(zip(tries, both)), zoom=320 / larger)
 # A Gram matrix is one way to forget places. There are others:
 #
 # * **Moments**: mean and deviation of each channel (Huang and Belongie 2017). $2C$ numbers instead of the $C(C+1)/2$ of a symmetric matrix. Li et al. (2017) show that matching Gram matrices is matching *distributions* of features in a certain distance (a maximum mean discrepancy with a quadratic kernel), and that others, this one too, work as well.
-# * **Sliced**: the whole distribution. Project the features onto random directions, sort, and compare place by place in the sorted order: a sliced Wasserstein distance (Heitz et al. 2021). It knows all moments.
+# * **Sliced**: the whole distribution. Project the features onto random directions, sort, and compare place by place in the sorted order: a sliced Wasserstein distance (Heitz et al. 2021). With all directions it would know all moments; here 64 are drawn once.
 #
 # ### Check: what each of them can tell apart
 #
-# Two channels; pairs of distributions with equal moments up to some order.
+# Two channels. In the first pair means and deviations are equal; in the second also how the two channels answer together, and only the shape of the distribution differs. (The other way round, a Gram matrix does not know the mean: a channel that is 1 everywhere and one that is half 0, half $\sqrt2$ have the same one.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -304,11 +304,11 @@ alike = [last(stylise(tiny, styles["mosaic"], statistic=statistic, **settings)).
 rows({"moments,\ngram,\nsliced": torch.cat(alike)}, zoom=192 / small)
 
 # %% [markdown]
-# At this size the eye hardly tells them apart, although, as the check has shown, they do not know the same.
+# The eye hardly tells them apart, although, as the check has shown, they do not know the same: the picture is small, and the content and the palette loss, itself a sliced one, are the same in all three.
 #
 # ## Control
 #
-# **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With luminance $Y'$ of the result, that is $x+(Y'-Y)$ in each of R, G and B: adding the same to all three changes Y by as much and leaves the other two coordinates of YIQ alone.
+# **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With $x$ a channel of the content, $Y$ its luminance (a weighted mean of R, G and B) and $Y'$ that of the result, the new channel is $x+(Y'-Y)$: adding the same to all three changes Y by as much and leaves the other two coordinates of YIQ alone, for their weights of R, G and B sum to 0.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -318,7 +318,7 @@ print("brightness of the first:", torch.allclose(grey(result), grey(a), atol=1e-
 print("colours of the second:  ", torch.allclose(rest(result), rest(b), atol=1e-6))
 
 # %% [markdown]
-# **Two styles** are two style losses, added. **Regions**: the statistics of each style are asked of the places in its mask only (sec. 4 of the same paper). Here, one style for the upper left, another for the lower right.
+# **Two styles** are two style losses and two palette losses, each pair with its share of the weight, here half. **Regions**: the statistics of each style are asked of the places in its mask only (sec. 4 of the same paper). Here, one style for the upper left, another for the lower right.
 
 # %%
 height, width = content.shape[2:]
@@ -365,7 +365,7 @@ transfer_controls(TransferView(contents, styles, steps=runtime.pick(ci=2, laptop
 # ## One larger picture
 #
 # All of it together: coarse to fine, smoothing, five times the usual weight of the content, so that the face stays a face,
-# and a picture of the size that `v101 stylize CONTENT STYLE OUT` makes. What is added is again palette and grain, but the photograph keeps its lines.
+# and a picture of the size that `v101 stylize CONTENT STYLE OUT` makes. What is added is again colour, in soft patches more than in grain now, and some of it (red, pink, turquoise) is not the style's; but the photograph keeps its lines.
 
 # %%
 large = runtime.pick(ci=48, laptop=256, gpu=512)
@@ -419,13 +419,13 @@ for factor in (1, 10):
 #
 # ### Common mistake 3: a weight from another program
 #
-# "$\alpha/\beta=10^{-3}$" means nothing without the normalisation that goes with it. Look at both ends of the strip above; with losses that are sums instead of means, the same two numbers are off by the number of pixels. Change the weight by factors of ten, and look.
+# Papers call the weight of the content $\alpha$ and that of the style $\beta$. "$\alpha/\beta=10^{-3}$" means nothing without the normalisation that goes with it. Look at both ends of the strip above; with losses that are sums instead of means, each is off by the number of its terms: here some 74,000 for the content, 2304 a layer for the style. Change the weight by factors of ten, and look.
 #
 # ### Common mistake 4: Adam on bare pixels
 #
 # Adam moves every number by about its learning rate, whatever the size of the gradient. If the numbers are pixels, each goes its own way: the picture gets grain, which the style statistics hardly mind, and large patches change slowly.
-# So Adam is given a sum of pictures here, each of half the size of the one before (`levels`; Kolkin et al. 2019 optimise such a pyramid too). That puts grain off, and does not forbid it: with many more steps it comes here as well, as in the live run above.
-# The same few steps, from the same start:
+# So Adam is given a sum of pictures here, each of half the size of the one before (`levels`; Kolkin et al. 2019 optimise such a pyramid too). The finest of them, the pixels, has a fifth of the learning rate, the next ones two fifths and four fifths, the coarsest all of it. That puts grain off, and does not forbid it: with many more steps it comes here as well, as in the live run above.
+# The same few steps, from the same start; on the left single pixels move at the full rate:
 
 # %%
 pyramids = []
@@ -501,7 +501,7 @@ check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]
 # ## Summary
 #
 # * Content is what features answer where; style is what they answer together, wherever. Gradient descent on pixels puts the one of one picture together with the other of another.
-# * A Gram matrix is per image. Other statistics forget places as well: moments know less, sorted projections know more.
+# * A Gram matrix is per image. Other statistics forget places as well: moments know each channel's mean, which a Gram matrix does not, but nothing of which channels answer together; sorted projections know more than either.
 # * Divide each layer by its own size, and a weight means the same for every picture and every network.
 # * Random filters of several sizes carry grain, and with a loss of its own comes the palette; tiles, strokes and waves they do not know. A network trained on many photographs knows more, and what must not be lost.
 # * Every picture takes its own hundred steps or more. Chapter 13 trains a network that does it in one pass.

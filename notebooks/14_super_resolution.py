@@ -13,7 +13,7 @@
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
-# This chapter stands almost by itself; its last third, SRGAN, uses the critic of chapter 01. How long it takes stands in the README's table.
+# This chapter stands almost by itself; its last third, SRGAN, uses the discriminator of chapter 01, which is called critic here, as the judge of pictures that it is. How long it takes stands in the README's table.
 
 # %% tags=["setup"]
 # Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
@@ -90,7 +90,7 @@ beside({"the truth": eyes})
 # $$y_j=\frac{\sum_k\kappa\!\left(\frac{k-c_j}{r}\right)x_k}{\sum_k\kappa\!\left(\frac{k-c_j}{r}\right)},\qquad c_j=r\left(j+\tfrac12\right)-\tfrac12,\qquad
 # \kappa(d)=\begin{cases}\tfrac32|d|^3-\tfrac52|d|^2+1&|d|<1\\-\tfrac12|d|^3+\tfrac52|d|^2-4|d|+2&1\le|d|<2\\0&\text{else.}\end{cases}$$
 #
-# The division by $r$ inside $\kappa$ is the important part. It stretches the kernel over *all* the pixels that one replaces; what is too fine for the small picture is averaged away. That is called anti-aliasing.
+# The division by $r$ inside $\kappa$ is the important part. It stretches the kernel over *all* the pixels that one replaces; what is too fine for the small picture is averaged away, nearly. That is called anti-aliasing.
 #
 # ### Check: the sum by hand, Pillow and torch
 #
@@ -133,9 +133,9 @@ beside({"the truth": rings, "torch's default": F.interpolate(aliased, scale_fact
 #
 # The peak signal-to-noise ratio is the mean squared error on a logarithmic scale, where higher is better and 1 dB more is about a fifth less squared error:
 #
-# $$\text{PSNR}=10\log_{10}\frac{p^2}{\frac1N\sum_i(\hat x_i-x_i)^2}\ \text{dB},\qquad p=\text{the width of the scale.}$$
+# $$\text{PSNR}=10\log_{10}\frac{p^2}{\frac1N\sum_i(\hat x_i-x_i)^2}\ \text{dB},\qquad p=\text{the width of the scale,}$$
 #
-# $p$ is 255 for bytes, 1 for pixels in $[0,1]$ and 2 for pixels in $[-1,1]$.
+# where $x_i$ are the $N$ numbers of the true picture and $\hat x_i$ those of the other. $p$ is 255 for bytes, 1 for pixels in $[0,1]$ and 2 for pixels in $[-1,1]$.
 #
 # The papers agree on *which* pixels, and one has to follow, or the figures mean nothing: of the **brightness** Y alone (of ITU-R BT.601, in the studio range, where white is 235 and black 16), with a **border** as wide as the factor cut off, since methods differ there in how they pad.
 #
@@ -212,6 +212,8 @@ for middle in (1, 3, 5):
 #
 # $$\mathcal{PS}(T)_{y,\,x}=T_{\,r\,(y\bmod r)+(x\bmod r),\ \lfloor y/r\rfloor,\ \lfloor x/r\rfloor}$$
 #
+# ($T$ is what the last convolution gives; its indices are channel, row and column, and $(y,x)$ is a pixel of the large picture.)
+#
 # ### Check: the shuffle, pixel by pixel
 
 # %%
@@ -239,7 +241,7 @@ titled("", titled("nine channels", grid((10 * nine[0, :, None]).clamp(-1, 1), co
 # %% [markdown]
 # ### What it saves
 #
-# A convolution with $n$ weights takes $n$ multiplications for each *position*. On the small picture there are $r^2$ times fewer positions, so **the same layers cost $r^2$ times less**. (ESPCN's are not the same as SRCNN's: it spends some of the savings on more weights.)
+# A convolution with $n$ weights takes $n$ multiplications for each *position*. On the small picture there are $r^2$ times fewer positions, so **the same layers cost $r^2$ times less**. (ESPCN's layers are not SRCNN's: at × 3 it has more weights than 9-1-5 and fewer than 9-5-5, so the ratios below are not exactly $r^2$.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -379,17 +381,17 @@ shown = {"a": a, "b": b, "least squared error": answer.detach()}
 beside({name: F.interpolate(image, scale_factor=8) for name, image in shown.items()}, zoom=1)  # each pixel as a square
 
 # %% [markdown]
-# Where $a$ and $b$ disagree the answer is grey: neither dark nor light, as no pixel of either is. Choosing *either* of the true pictures has twice the expected error of choosing the one that is never true.
+# Where $a$ and $b$ disagree the answer is grey; but every pixel of $a$ and of $b$ is dark or light, and none is grey. Choosing *either* of the true pictures has twice the expected error of choosing the one that is never true.
 #
 # ## SRResNet and SRGAN
 #
-# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small and had minutes, not days: the table above
+# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small, had minutes, not days, and was trained by the Charbonnier error, nearly the absolute one, whose best answer is a median of what is possible, no less a compromise than the mean: the table above
 # says how far that gets; and it goes without batch normalisation, which Lim et al. 2017 found to be better). **SRGAN** is *the same network*, trained on with another question: a critic looks at enlargements and at
 # real photographs and learns to tell them apart (chapter 01), and the network has to please it. A mean of textures does not: no photograph looks like that.
 #
 # $$\mathcal L=\mathcal L_\text{content}+\lambda\,\mathcal L_\text{adversarial},\qquad\lambda=10^{-3}.$$
 #
-# The *content* is compared not by pixels alone but by features, responses of filters, which forgive a strand of hair a pixel's shift. In the paper they are those of VGG-19, a network trained on a million photographs, which would have to be downloaded; here a bank of random filters. Three rules come with it: bring pictures into the
+# $\mathcal L_\text{adversarial}$ is the non-saturating loss of chapter 01, the mean of $-\log D$ over the enlargements, and $\mathcal L_\text{content}$ the mean squared difference, not of pixels, but of features, responses of filters. In the paper they are those of VGG-19, a network trained on a million photographs, whose deep and pooled layers forgive a strand of hair a pixel's shift. It would have to be downloaded; here it is one layer of random filters, which forgives little. Three rules come with it: bring pictures into the
 # range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ a hundred times the paper's, and a term for the pixels beside it, which keeps colours in place. Its critic has a weak R1 penalty, of chapter 01, without which the enlargements got a grid of fine dots.
 # And it was shown brick, grass and gravel as well: their grain cannot be restored, but some that looks like it can be made up, and that is what a critic asks for.)
 
@@ -426,9 +428,9 @@ for weight in (1e-3, 0.1, 1.0):
 #
 # ## Perception against distortion
 #
-# Blau and Michaeli (2018) proved what the table above suggests: the closer the *distribution* of outputs is to that of real pictures, the larger the error must be, beyond a point, for any method at all. It is a trade, with a curve that nobody gets under.
+# Blau and Michaeli (2018) proved what SRGAN's row in the tables suggests: the closer the *distribution* of outputs is to that of real pictures, the larger the error must be, beyond a point, for any method at all. It is a trade, with a bound that nobody gets under.
 #
-# We can walk along it. SRGAN began with SRResNet's weights, so each weight means the same in both, and *the mean of two weights* is a network in between (Wang et al. 2018, ESRGAN).
+# We can walk from one end of such a trade to the other. SRGAN began with SRResNet's weights, so each weight means the same in both, and *a weighted mean of the two*, weight by weight, is a network in between (Wang et al. 2018, ESRGAN). Its way lies above the bound; how far, nobody knows.
 
 # %%
 from v101_utils.superres.adversarial import blend
@@ -436,8 +438,8 @@ from v101_utils.superres.adversarial import blend
 source(blend)
 
 # %% [markdown]
-# To the right: a smaller squared error. Downwards: as much fine detail, place by place, as the truth has. `detail_error` is the mean of $|\log_2|$ of the ratio of local contrasts, that of the picture to that of the truth: 0 where there is
-# as much detail as in the truth, 1 where there is half as much or twice as much, wherever it lies. (It is this project's stand-in for measures such as LPIPS, which need a large network's weights.)
+# To the right: a smaller squared error. Downwards: an amount of fine detail that is nearer, place by place, to that of the truth. `detail_error` takes windows of 8×8 pixels and the contrast in each, how much neighbouring pixels and neighbouring blocks of 2×2 differ; it is the mean of $|\log_2|$ of its ratio, that of the picture to that of the truth: 0 where there is
+# as much detail as in the truth, about 1 where there is half as much or twice as much, wherever in the window it lies. (It is this project's stand-in for measures such as LPIPS, which need a large network's weights; like those it compares with the truth itself, and is not the theorem's distance of distributions.)
 
 # %%
 safe, sharp = zoo.load("srresnet", device=here), zoo.load("srgan", device=here)
@@ -495,7 +497,7 @@ beside({f"amount {amount:g}": blended.enlarged(amount) for amount in (0.0, 0.33,
 #
 # ### Check: tiles with margins are the whole
 #
-# The radius is the sum of the kernels' half-widths: 2+1+1 for ESPCN.
+# The radius, in small pixels, is the sum of the kernels' half-widths: 2+1+1 for ESPCN. Those that work on the large picture count $1/r$ (rounded up), and SRCNN's bicubic enlargement adds 2: $(4+0+2)/3+2=4$.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -553,7 +555,7 @@ pairs = [(name, way) for name in ("noise of 8/255", "JPEG, quality 40") for way 
 beside({f"{name}: {way}": methods[way](lows[name], 4)[..., 40:140, 60:190] for name, way in pairs}, zoom=2)
 
 # %% [markdown]
-# On noise and JPEG every network loses: it takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail. After a blur a little gain is left. Where the small picture was made without anti-aliasing (the last two
+# On noise and JPEG every network loses: it takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail. After a blur SRCNN keeps most of its gain, and ESPCN and SRResNet half or less; SRGAN's, which was small, is even larger than before. Where the small picture was made without anti-aliasing (the last two
 # rows) the loss is largest: its jagged edges are sharpened too. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
 #
 # ## Common mistakes
@@ -600,7 +602,7 @@ for name, found in tries.items():
 # %% [markdown]
 # ### Common mistake 4: tiles without margins
 #
-# Cut, enlarge, paste. The error is small on average, and largest along straight lines, which eyes are made to find. On the right: the difference from the whole picture, 20 times as strong. Below, the place of the largest difference, close by.
+# Cut, enlarge, paste. The error is small on average, and largest along straight lines, which eyes are made to find. On the right: the difference from the whole picture, 20 times as strong. Below, the place of the largest difference, close up.
 
 # %%
 low_rgb = shrink(watched[0], 4)  # (1, 3, 45, 60)
@@ -618,7 +620,7 @@ beside({"with margins": whole[close], "without": pasted[close]}, zoom=6)
 # %% [markdown]
 # ### Common mistake 5: an adversarial weight of 1
 #
-# $\mathcal L_\text{content}+\mathcal L_\text{adversarial}$ is easily written without its $\lambda$. In the section on SRGAN the gradients were printed: without $\lambda$ the critic pulls harder than the pixels do, and remember that a
+# $\mathcal L_\text{content}+\mathcal L_\text{adversarial}$ is easily written without its $\lambda$. In the section on SRGAN the gradients were printed: without $\lambda$ the critic pulls harder than the pixels do, and some twenty times as hard as the content; and remember that a
 # critic which goes on training grows stronger. The network is then free to draw *any* texture that pleases the critic, in wrong places and colours; and starting such a training without
 # the pixels' error first makes it worse, because the critic has won before the network has learned where edges are. (No picture here: it takes many minutes of training to go wrong.)
 #
@@ -670,8 +672,8 @@ check(cost, *numbers, truth=lambda *_: torch.tensor(work(ESPCN((64, 32)), 4)))
 # * The truth is free: shrink photographs, and train a network to undo it. It learns to undo *that* way of shrinking; use anti-aliased bicubic where figures are to be compared.
 # * PSNR is of Y, with a border of the factor's width cut off. Check a protocol by the figure that it gives bicubic interpolation.
 # * Convolve the small picture and shuffle pixels last: the same layers cost $r^2$ times less.
-# * The least squared error is the mean of all that is possible, and a mean of sharp pictures is blurry. A critic asks for one that could be real, at the price of PSNR.
-# * In between lies a curve, and interpolating weights walks along it. Which point is best depends on what the picture is for.
+# * The answer of least squared error is the mean of all that is possible, and a mean of sharp pictures is blurry. A critic asks for one that could be real, at the price of PSNR.
+# * In between lie compromises, and interpolating weights walks from one end to the other. Which point is best depends on what the picture is for.
 #
 # ## References
 #
