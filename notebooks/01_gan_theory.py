@@ -33,7 +33,6 @@ if importlib.util.find_spec("v101_utils") is None:
 import math
 
 import matplotlib.pyplot as plt
-import scipy
 import torch
 from torch.nn import functional as F
 
@@ -56,7 +55,7 @@ here = runtime.device()
 #
 # Black: the data, eight small clouds on a ring (each is a *mode* of the data). Red: what a generator makes of random numbers. It never sees a black point. All that it is ever told
 # is which way to move each of its own points so as to fool a second network, which is trying to tell red from black. The colour is what that second network
-# believes (red: "data here", blue: "fake here"); an arrow is what it tells the point that it starts from. A short training, at four moments:
+# believes (green: "data here", purple: "fake here"); an arrow is what it tells the point that it starts from. A short training, at four moments:
 
 # %%
 ring = Ring()
@@ -71,7 +70,7 @@ def felt(task, places):  # (N, 2) -> (N, 2)
 
 def plane(axes, task, generator, title):
     """The discriminator's belief as colours, data, generated points, and what forty of them feel."""
-    surface(axes, lambda x: task.score(x.to(here)).sigmoid().cpu(), limits=(0, 1))
+    surface(axes, lambda x: task.score(x.to(here)).sigmoid().cpu(), limits=(0, 1), colours="PRGn")
     fake = generator.sample(400, seed=1).cpu()
     points(axes, ring.sample(400, 1), fake)
     arrows(axes, fake[:40], felt(task, fake[:40]), length=0.4)
@@ -88,7 +87,7 @@ plt.show()
 
 # %% [markdown]
 # Compare the arrows first. (In each picture the longest is drawn equally long; only their directions and their lengths beside each other count.) At step 1 all points are told nearly the same, to leave together. At step 500 those on a cloud are hardly
-# pushed, and those between two clouds are. Then the colours: they go after the points. Inside the ring the generator has put points where there are no data, and blue grows there.
+# pushed, and those between two clouds are. Then the colours: they go after the points. Inside the ring the generator has put points where there are no data, and purple grows there.
 #
 # ## The game
 #
@@ -102,7 +101,7 @@ plt.show()
 #
 # ### The best discriminator
 #
-# Hold $G$ still. At one place $x$ the discriminator earns $p(x)\log D+q(x)\log(1-D)$. Set the derivative by $D$ to zero, $p/D=q/(1-D)$, and find
+# Hold $G$ still. At one place $x$ the discriminator earns $p(x)\log D+q(x)\log(1-D)$. Set the derivative with respect to $D$ to zero, $p/D=q/(1-D)$, and find
 #
 # $$D^*(x)=\frac{p(x)}{p(x)+q(x)}.$$
 #
@@ -112,7 +111,7 @@ plt.show()
 #
 # ### Check: the best discriminator
 #
-# Data $\mathcal N(0,1)$, fakes $\mathcal N(1.5,0.7^2)$. The difference of two Gaussian log densities is a parabola, so let the score be $a+bx+cx^2$ and *maximise $V$* by $a$, $b$ and $c$, with the integrals on a grid. Nobody tells the optimiser of the formula.
+# Data $\mathcal N(0,1)$, fakes $\mathcal N(1.5,0.7^2)$. The difference of two Gaussian log densities is a parabola, so let the score be $a+bx+cx^2$ and *maximise $V$* over $a$, $b$ and $c$, with the integrals on a grid. Nobody tells the optimiser of the formula.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -145,7 +144,7 @@ score = mlp(1, 1, hidden=64, depth=2)
 optimiser = torch.optim.Adam(score.parameters(), 3e-3)
 for _ in range(runtime.pick(ci=20, laptop=1500, gpu=1500)):
     real, fake = torch.randn(256, 1), 1.5 + 0.7 * torch.randn(256, 1)
-    loss = objective("non-saturating").discriminator(score(real)[:, 0], score(fake)[:, 0])
+    loss = objective("minimax").discriminator(score(real)[:, 0], score(fake)[:, 0])
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
@@ -161,7 +160,7 @@ axes.set_title("shaded: the densities of data (grey) and fakes (red)")
 plt.show()
 
 # %% [markdown]
-# Where there are samples they agree. Look at the far right: the formula turns round and rises, since the data are the wider of the two, and a sample out there would rather be one of them. The network knows nothing of it. Hardly a sample
+# Where there are samples they agree. Look at the far right: the formula turns round and rises, since the data are the wider of the two, and a sample out there is more likely to be one of them. The network knows nothing of it. Hardly a sample
 # ever came from there, so its answer costs it nothing. A discriminator is a good judge only of what it has seen.
 #
 # ### What the generator then plays for
@@ -198,7 +197,7 @@ for mean in (0.0, 0.5, 1.0, 2.0, 4.0):
 #
 # $$\mathrm{JS}=\begin{cases}0&\theta=0\\\log 2&\theta\ne0\end{cases}\qquad\mathrm{KL}=\begin{cases}0&\theta=0\\\infty&\theta\ne0\end{cases}\qquad W=|\theta|.$$
 #
-# Only the last has a slope that leads home (Arjovsky et al., 2017, example 1). For two Gaussians of one standard deviation $\tau$, a distance $\theta$ apart, $\mathrm{KL}=\theta^2/2\tau^2$ and $W=\theta$; JS has no closed form, but can be integrated.
+# Only the last has a slope that leads home (Arjovsky et al., 2017, example 1). For two Gaussians with the same standard deviation $\tau$ and means $\theta$ apart, $\mathrm{KL}=\frac{\theta^2}{2\tau^2}$ and $W=\theta$; JS has no closed form, but can be integrated.
 #
 # ### Check: three distances, against closed forms and scipy
 #
@@ -212,18 +211,18 @@ from scipy.stats import wasserstein_distance
 for theta in (0.5, 1.0, 5.0):
     js, w = jensenshannon([1, 0], [0, 1]) ** 2, wasserstein_distance([0.0], [theta])
     print(f"points {theta} apart: JS {js:.4f} (log 2 = {math.log(2):.4f})   W {w:.4f}")
-p = log_gaussian(x, 0.0, 0.5)
+log_p = log_gaussian(x, 0.0, 0.5)
 for theta in (0.5, 1.0, 2.0, 5.0):
-    q = log_gaussian(x, theta, 0.5)
-    js, w = jensenshannon(p.exp(), q.exp()) ** 2, wasserstein_distance(x, x, p.exp(), q.exp())
-    print(f"Gaussians {theta} apart: JS {jensen_shannon(p, q, dx):.4f} (scipy {js:.4f})   W {wasserstein(p, q, dx):.4f} "
-          f"(scipy {w:.4f})   KL {kl_divergence(p, q, dx):.2f} (formula {theta**2 / (2 * 0.5**2):.2f})")
+    log_q = log_gaussian(x, theta, 0.5)
+    js, w = jensenshannon(log_p.exp(), log_q.exp()) ** 2, wasserstein_distance(x, x, log_p.exp(), log_q.exp())
+    print(f"Gaussians {theta} apart: JS {jensen_shannon(log_p, log_q, dx):.4f} (scipy {js:.4f})   W {wasserstein(log_p, log_q, dx):.4f} "
+          f"(scipy {w:.4f})   KL {kl_divergence(log_p, log_q, dx):.2f} (formula {theta**2 / (2 * 0.5**2):.2f})")
 
 # %% [markdown]
 # ### The slider
 #
-# Drag the **separation**. Grey is the data, red the fakes; below, the three distances, and in the line of text their slopes, which is all that a generator would be told. Watch the slope of JS: it is largest while the clouds half overlap, and
-# is gone as soon as a gap opens. That of KL is useful but unfair: it grows without limit, and in practice nobody has the densities. That of $W$ is 1, wherever you are.
+# Drag the **separation**. Grey is the data, red the fakes; below, the three distances, and in the line of text their slopes, which is all that a generator would be told. Watch the slope of JS: it is largest while the clouds half overlap, small
+# when a gap opens, and nothing to speak of at 5. That of KL, $\theta/\tau^2$, grows without limit. That of $W$ is 1, wherever you are.
 
 # %%
 from v101_utils.widgets.gan_theory import DistanceView, distance_slider
@@ -253,7 +252,7 @@ axes.set(yscale="log", ylim=(1e-8, 100))
 plt.show()
 
 # %% [markdown]
-# On this logarithmic axis the slope of JS falls off a cliff. That is the **vanishing gradient** of GANs: not a bad discriminator, but one that is too good. A critic that measures $W$ instead is the subject of chapter 03.
+# On this logarithmic axis the slope of JS falls off a cliff. That is the **vanishing gradient** of GANs: not a bad discriminator, but one that is too good. A discriminator that measures $W$ instead, called a *critic*, is the subject of chapter 03.
 #
 # ## Two losses for one generator
 #
@@ -261,8 +260,8 @@ plt.show()
 #
 # $$\text{minimax:}\quad\frac{d}{ds}\log(1-\sigma(s))=-\sigma(s)=-D,\qquad\qquad\text{non-saturating:}\quad\frac{d}{ds}\bigl[-\log\sigma(s)\bigr]=-(1-\sigma(s))=-(1-D).$$
 #
-# When the discriminator is sure of a fake, $D\approx0$, the first gives it nothing: the worst fakes learn least. So Goodfellow et al. (section 3) proposed the second, minimise $-\mathbb E\log D(G(z))$. It has the same sign everywhere, so it points the same way at every single sample,
-# and it is largest just where a fake is bad. It is the default of nearly all GANs.
+# When the discriminator is sure of a fake, $D\approx0$, the first gives it nothing: the worst fakes learn least. So Goodfellow et al. (section 3) proposed the second, minimise $-\mathbb E\log D(G(z))$. Its derivative has the same sign, so each single fake is pushed in the same direction, only by another amount,
+# and that is largest just where a fake is bad. It is the default of nearly all GANs.
 #
 # ### Check: the two gradients
 
@@ -282,14 +281,24 @@ for s, a, b in zip(scores, saturating, alternative):
 
 # %%
 scores = torch.linspace(-8, 8, 200)
-both = {name: gradient(name, scores) for name in ("minimax", "non-saturating", "wasserstein", "least-squares")}
-axes = curves(scores, both, "score of the fake: surely fake on the left", "d loss / d score", "the push, by objective")
-axes.set_ylim(-2.7, 1.2)
-axes.legend(loc="lower left")
+push_of = {name: -gradient(name, scores) for name in ("minimax", "non-saturating", "wasserstein", "least-squares")}
+axes = curves(scores, push_of, "score of the fake: surely fake on the left", "- d loss / d score", "the push upwards, by objective")
+axes.set_ylim(-1.2, 2.7)
+axes.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Look at the left end, where the fakes are as soon as the discriminator has learned to tell them. The minimax line is at zero there. The Wasserstein objective pushes every fake alike. Least squares (Mao et al., 2017) pushes harder the further a score is from its target 1, and back again beyond it.
+# The lines of four objectives; all five of the package, as losses that are minimised, means over data with the scores $s_r$ and over fakes with $s_f$, and $(a)_+=\max(0,a)$:
+#
+# | | discriminator | generator |
+# |---|---|---|
+# | minimax | $\mathrm{softplus}(-s_r)+\mathrm{softplus}(s_f)$ | $-\mathrm{softplus}(s_f)$ |
+# | non-saturating | the same | $\mathrm{softplus}(-s_f)$ |
+# | least squares (Mao et al., 2017) | $\tfrac12(s_r-1)^2+\tfrac12s_f^2$ | $\tfrac12(s_f-1)^2$ |
+# | Wasserstein (Arjovsky et al., 2017) | $s_f-s_r$ | $-s_f$ |
+# | hinge (Lim and Ye, 2017) | $(1-s_r)_++(1+s_f)_+$ | $-s_f$ |
+#
+# Look at the left end of the figure: once the discriminator can tell fakes from data, that is where their scores are. The minimax line is at zero there. The Wasserstein objective pushes every fake alike. Least squares pushes harder the further a score is from its target 1, and back again beyond it.
 # (For these two a score is no logit: least squares wants 0 for a fake and 1 for data, and Wasserstein's has no fixed scale, so only the shape of their lines compares.)
 #
 # ## The smallest GAN
@@ -316,7 +325,7 @@ figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), sharey=True, layout="cons
 for axes, (name, game) in zip(panels, games.items()):
     places = lattice(2.0, 13)
     arrows(axes, places, game.field(places).detach(), length=0.45)
-    path = game.walk(torch.tensor([1.2, 0.0]), 1500, rate=0.02)
+    path = game.walk(torch.tensor([1.2, 0.0]), 1500, rate=0.02, alternating=True)
     axes.plot(*path.T, color="crimson")
     axes.plot(*path[0], "o", color="crimson")
     axes.plot(0, 0, "k*", ms=10)
@@ -325,17 +334,21 @@ panels[0].set_ylabel("ψ, the discriminator's slope")
 plt.show()
 
 # %% [markdown]
-# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead (first and last: of the game as it is written, that is, minimax). **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
+# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead (in the first panel and the last of minimax, the game as it is written). **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
 # learns that, and so on. Nobody does anything wrong; each follows its own gradient. With clipping (second), and with the gradient penalty of WGAN-GP (third), the path goes round and round, too, and never settles at the star: both let the discriminator keep a slope even where data and fakes agree.
 # Only **R1**, a penalty $\tfrac\gamma2\,\mathbb E_p|\nabla s(x)|^2$ on the score's gradient *at the data*, spirals inwards: it asks for slope zero, and at rest the slope is zero.
 #
 # ### Why: the eigenvalues
 #
-# Near the star the field is linear, $v(\theta,\psi)\approx J\,(\theta,\psi)^\top$ with the Jacobian $J$. Its eigenvalues say what happens: their real part, decay if negative; their imaginary part, rotation. With R1 of weight $\gamma$ (without: $\gamma=0$)
+# Write the field down. The score of the data is $s(0)=0$, that of the fakes $s(\theta)=\psi\theta$, and R1's penalty is $\tfrac\gamma2\psi^2$. Minus each player's gradient is
+#
+# $$\dot\theta=\psi\,\sigma(\psi\theta)\ \text{(minimax)},\qquad\dot\theta=\psi\,\sigma(-\psi\theta)\ \text{(non-saturating)},\qquad\dot\psi=-\theta\,\sigma(\psi\theta)-\gamma\psi .$$
+#
+# Near the star, where $\sigma\approx\tfrac12$, it is linear: $(\dot\theta,\dot\psi)^\top\approx J\,(\theta,\psi)^\top$ with the Jacobian $J$. Its eigenvalues say what happens: their real part, decay if negative; their imaginary part, rotation. With R1 of weight $\gamma$ (without: $\gamma=0$)
 #
 # $$J=\begin{pmatrix}0&\tfrac12\\-\tfrac12&-\gamma\end{pmatrix},\qquad\lambda=-\frac\gamma2\pm\sqrt{\frac{\gamma^2}4-\frac14}.$$
 #
-# The $\tfrac12$ is the derivative of softplus at zero, so $J$ is the same for the minimax and the non-saturating loss. Without R1, $\lambda=\pm\tfrac i2$: nothing but rotation. As long as $\gamma<1$ there is rotation *and* decay; beyond it, decay alone, and *slower* the larger $\gamma$ is: $\lambda\approx-1/4\gamma$ for the slow direction.
+# $J$ is the same for the minimax and the non-saturating loss. Without R1, $\lambda=\pm\tfrac i2$: nothing but rotation. As long as $\gamma<1$ there is rotation *and* decay; beyond it, decay alone, and *slower* the larger $\gamma$ is: $\lambda\approx-\frac1{4\gamma}$ for the slow direction.
 #
 # ### Check: eigenvalues by autograd
 
@@ -364,7 +377,11 @@ for gamma in (0.0, 0.3, 1.5, 4.0):
 # ### Steps are not a flow
 #
 # Real training takes steps of a finite rate $h$, and a step is a map whose eigenvalues $\mu$ must lie *inside* the unit circle. If both players step at once, $\mu=1+h\lambda$. For $\lambda=\pm\tfrac i2$ that is $|\mu|=\sqrt{1+h^2/4}>1$: the path spirals **outwards**, at any rate.
-# If they take turns, the second sees what the first has just done; then $|\mu|=1$ exactly (for $h<4$), and the path stays on a closed curve. GAN trainings, ours too, take turns.
+# If they take turns, first $\psi$ and then $\theta$, the second sees what the first has just done. Then a step is
+#
+# $$\begin{pmatrix}\theta\\\psi\end{pmatrix}\mapsto\begin{pmatrix}1-\frac{h^2}4&\frac h2\\-\frac h2&1\end{pmatrix}\begin{pmatrix}\theta\\\psi\end{pmatrix},$$
+#
+# of determinant 1 and trace $2-\frac{h^2}4$. So $|\mu|=1$ exactly for $h<4$, and near the star the path stays on a closed curve (far out, or with large steps, it still drifts outwards, slowly). GAN trainings, ours too, take turns.
 #
 # ### Check: one step
 
@@ -402,6 +419,7 @@ plt.show()
 #
 # $$\text{minimax:}\quad\frac{d}{dt}r^2=0,\qquad\qquad\text{non-saturating:}\quad\frac{d}{dt}r^2=-2\,\theta\psi\tanh\frac{\theta\psi}2\le0.$$
 #
+# (Put the field into $\frac{d}{dt}r^2=2\theta\dot\theta+2\psi\dot\psi$; and $\sigma(-a)-\sigma(a)=-\tanh\frac a2$.)
 # So the non-saturating loss does pull inwards. But near the star $\tanh\frac{\theta\psi}2\approx\frac{\theta\psi}2$, and the pull is $-(\theta\psi)^2$, the *fourth* power of the distance: strong far out, next to nothing close by. It tames a wild game; it hardly ends it.
 #
 # ### Check: inwards or not
@@ -420,19 +438,19 @@ for state in ([2.0, 1.0], [0.5, 0.5], [0.1, -0.2]):
 # ## The code that matters
 #
 # The package's GAN is three independent choices: an **objective** (what the two minimise), a **constraint** (what holds the discriminator back) and a **pair of networks**. Both players give and take raw scores, so the objectives are a few lines of softplus. One training step is: the discriminator
-# moves, then the generator. Look for `fake.detach()`, by which the discriminator's step leaves the generator alone, and for the last line but one, the generator's move.
+# moves, then the generator. Look for `fake.detach()`, by which the discriminator's step leaves the generator alone, and for the last line but one, the generator's move. (`critic_steps` is 1 here, so the loop runs once.)
 
 # %%
 source(AdversarialTask.training_step)
 
 # %% [markdown]
-# The discriminator's move: its loss and, where the constraint has one, the penalty, minimised together. (`mismatched` is for pictures with labels, chapter 04; here it is off.)
+# The discriminator's move: its loss and, where the constraint has one, the penalty, minimised together. (`mismatched` is for pictures with labels, chapter 04; here it is off. `every` is 1: the penalty is paid at each step.)
 
 # %%
 source(AdversarialTask.discriminator_step)
 
 # %% [markdown]
-# The penalty of R1. `image_gradients` gives the gradient of each score by its own image (here: by its own point), one row for each.
+# The penalty of R1. `image_gradients` gives the gradient of each score with respect to its own image (here: its own point), one row for each.
 
 # %%
 source(R1.penalty)
@@ -457,14 +475,20 @@ def latent_plane(axes, generator):
     axes.set_title("the latent plane")
 
 
-def train_live(task, steps, looks=4, seed=0):
+def coloured_centres(axes):
+    """The eight centres, each in its colour of the latent plane."""
+    axes.scatter(*ring.centres.T, c=range(len(ring.centres)), cmap="hsv", vmin=0, vmax=8, s=25, edgecolors="black", lw=0.5, zorder=3)
+
+
+def train_live(task, steps, looks=3, seed=0):
     """Trains on the ring and shows a few moments on the way. Gives back the averaged generator and all scalars."""
-    shown, scalars = torch.linspace(1, steps, looks).round().int().tolist(), []
+    shown, scalars = torch.linspace(0, steps, looks + 1).round().int().tolist(), []
     for step, average in train_points(task, ring.batches(256, seed), steps, seed):
         scalars.append(step.scalars)
-        if step.number in shown[1:]:
+        if step.number in shown:
             figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.1), width_ratios=(1, 1, 1.4), layout="constrained")
             plane(left, task, average, f"step {step.number}")
+            coloured_centres(left)
             latent_plane(middle, average)
             lines = {name: [s[name] for s in scalars] for name in ("discriminator", "generator")}
             curves(range(len(scalars)), lines, "step", "loss", axes=right)
@@ -488,10 +512,10 @@ print(covered(good))
 #
 # **The losses.** They do not go down. The discriminator's comes to $\log4\approx1.386$ and the generator's to $\log2\approx0.693$, the values of a coin toss, and stay there while the picture still gets better: compare the seams of the first latent plane with those of the last.
 #
-# **The arrows and colours.** At the end the colours are pale near the ring: $D\approx\tfrac12$ where data and fakes agree.
+# **The arrows and colours.** At the end the colours are pale near the ring: $D\approx\tfrac12$ where data and fakes agree. What still has an arrow worth seeing are strays between the clouds.
 #
-# **The latent plane.** Each colour is one mode. The latents are one connected cloud and the data are eight separate ones, and a continuous function cannot tear. So between the colours there must be seams, whose latents become points *between* the modes: the stray red points.
-# Training makes the seams thin; it can never make them vanish, least of all in the middle, where all eight meet. (This is why `PointGenerator` has ReLU units without a leak: they bend more sharply.)
+# **The latent plane.** Each colour is one mode, that of the coloured dot on the left; white latents become points more than three standard deviations from every centre. The latents are one connected cloud and the data are eight separate ones, and a continuous function cannot tear. So between the colours there must be seams, whose latents become points *between* the modes: the stray red points.
+# Training makes the seams thin; it can never make them vanish, least of all in the middle, where all eight meet, and where the white may even grow. (This is why `PointGenerator` has ReLU units without a leak: they bend more sharply.)
 #
 # Two things in the loop help the game to its rest. The learning rates fall to zero. And the generator that we draw and count is not the one that plays, but its **exponential moving average** (`Ema`): weights that follow the player's, a small part of the way at each step,
 # so that its turns average out.
@@ -502,18 +526,19 @@ source(train_points)
 # %% [markdown]
 # ## Mode collapse
 #
-# Nothing in the generator's loss says "draw *all* of the data". Each fake is judged by itself, and a generator that puts everything into one place is at no disadvantage until the discriminator notices; then it moves everything to the next. Three ways to bring it about, each trained for as long as the recommended setting beside it:
+# Nothing in the generator's loss says "draw *all* of the data". Each fake is judged by itself, and a generator that puts everything into one place is at no disadvantage until the discriminator notices; then it moves everything to the next. Three ways towards it, each a step worse than the one before, and a failure that only looks like it, all trained for as long as the recommended setting beside them:
 
 # %%
-short, wild = runtime.pick(ci=10, laptop=800, gpu=800), dict(constraint=Constraint(), betas=(0.9, 0.99))
+short, momentum = runtime.pick(ci=10, laptop=800, gpu=800), dict(betas=(0.9, 0.99))
 tries = {
     "recommended": {},
-    "momentum, no constraint": dict(rates=(1e-3, 1e-3), **wild),
-    "a fast generator as well": dict(rates=(4e-3, 1e-3), **wild),
+    "momentum 0.9": momentum,
+    "no constraint as well": momentum | dict(constraint=Constraint()),
+    "a fast generator as well": momentum | dict(constraint=Constraint(), rates=(4e-3, 1e-3)),
     "8 units in each layer": dict(hidden=8),
 }
 paths, logs, ends = {}, {}, {}
-figure, panels = plt.subplots(1, 4, figsize=(11, 3))
+figure, panels = plt.subplots(1, 5, figsize=(12, 2.7), layout="constrained")
 for axes, (name, settings) in zip(panels, tries.items()):
     task, paths[name], logs[name] = ring_task(0, **settings), [], []
     for step, average in train_points(task, ring.batches(256), short):
@@ -529,25 +554,26 @@ figure, axes = plt.subplots(figsize=(4.2, 4.2))
 points(axes, ring.sample(400, 1))
 for name, colour in (("a fast generator as well", "crimson"), ("recommended", "C0")):
     axes.plot(*torch.stack(paths[name]).T, color=colour, lw=1, label=name)
-axes.set(aspect="equal", title="the mean of all fakes, at every step")
+axes.set(aspect="equal", title="the mean of 50 fakes of the player, at every step")
 axes.legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
 # Compare with the first panel. The data, the seed and the number of steps are the same. (Each panel is one training, of one seed.)
 #
-# * **Momentum, no constraint**: the fakes are a string that is swept across the plane; wherever it is, most of the modes are out of its reach. (The two players also have one rate here, where the recommended discriminator has twice the generator's.) Momentum remembers where the game *was* heading, and the game turns.
-# * **A fast generator as well**: the classic collapse. All fakes are one clump. The arrows show why it stays one: every point feels the *same* push, since the discriminator sees the clump as one thing and its score is nearly a plane there. Nothing tells two fakes to part.
-# * **8 units in each layer**: a different failure that looks alike. A generator as small as this hardly bends, and does not come round the ring in this time, though it has the recommended constraint and rates. The colours know (deep red: "there should be data here"), but a push is of no use to a network that cannot follow it.
+# * **Momentum 0.9**, and nothing else changed: momentum remembers where the game *was* heading, and the game turns. Compare the share of points near a mode with the recommended one's.
+# * **No constraint as well**: worse again. The fakes are smeared over the plane, and half of the modes have next to none. (Without a constraint but with the recommended momentum all eight are covered, as the table below shows: it is momentum that does the harm, and the constraint that limits it.)
+# * **A fast generator as well** (four times its rate, and half the discriminator's): the classic collapse. All fakes are one clump. The arrows show why it stays one: every point feels the *same* push, since the discriminator sees the clump as one thing and its score is nearly a plane there. Nothing tells two fakes to part.
+# * **8 units in each layer**: a different failure that looks alike. A generator as small as this hardly bends, and does not come round the ring in this time, though it has the recommended constraint and rates. The colours know (deep green: "there should be data here"), but a push is of no use to a network that cannot follow it.
 #
-# Now look at the line of the clump's mean: loops through the ring and far beyond it, out and back and out again, while the recommended one stays near the middle. It is the Dirac-GAN's rotation, in a training with tens of thousands of weights.
+# Now look at the line of the clump's mean: loops through the ring and far beyond it, out and back and out again, while the recommended one stays near the middle. It is what $\theta$ does in the Dirac-GAN, in a training with tens of thousands of weights: out, back through the middle, and out on another side. (The loops are not the circles from above: there one axis was $\psi$, here both are places of fakes.)
 #
 # ### Objective by constraint
 #
 # Because the choices are independent, every pair of them can be tried. Short trainings, one for each pair, and one set of rates for all: a first picture of what works *untuned*, not of what is best after tuning.
 
 # %%
-brief = runtime.pick(ci=5, laptop=500, gpu=1500)
+brief = runtime.pick(ci=5, laptop=500, gpu=500)
 constraints = {
     "none": Constraint, "clip 0.1": lambda: Clip(0.1), "WGAN-GP": lambda: GradientPenalty(0.1), "R1": lambda: R1(0.01),
     "spectral norm": SpectralNorm,
@@ -563,9 +589,9 @@ for name in ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge
     print(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
 
 # %% [markdown]
-# Read it by columns and by rows. In so few steps nobody is done, so compare the number of modes first.
+# Read it by columns and by rows. In so few steps nobody is done, so compare the number of modes first. (Each cell is one training, of one seed.)
 #
-# * All objectives but Wasserstein's bound what the discriminator can gain; with momentum 0.5 and rates of this size they cover the ring **even without a constraint** (first column). What constraints buy is room for error, not magic: go back to the panel with momentum 0.9.
+# * All objectives but Wasserstein's bound what the discriminator can gain; with momentum 0.5 and rates of this size they cover the ring **even without a constraint** (first column). What constraints buy is room for error, not magic: compare the second panel above with the third.
 # * **Wasserstein needs its constraint.** Without one the critic can raise its score for ever, and there is nothing to be learnt from it. Of these constraints only the gradient penalty aims at what the theory wants, a slope of 1: R1 asks for slope 0 at the data, clipping bounds the weights and the slope only by way of them, and spectral normalisation bounds it by 1 but may leave it well below. Chapter 03 has the reasons.
 # * **Spectral normalisation** divides each layer by its largest singular value, so the score changes by at most 1 per unit of length, far too little to tell apart places 0.05 apart. On images, where distances between pictures are large, it is one of the best. A constraint has a scale, and the data have one too: they have to fit.
 #
@@ -599,7 +625,7 @@ for value in (2.0, 10.0, 20.0, 40.0):
     print(f"score {value:4.0f}   " + "   ".join(cells))
 
 # %% [markdown]
-# At a score of 20 the discriminator is badly wrong about a fake, and is told nothing at all (gradient 0), or nan. In half precision it comes much sooner, since numbers near 1 are coarser. PyTorch refuses `BCELoss` under autocast on a GPU for this very reason, with an error that says to use `binary_cross_entropy_with_logits`; on a CPU nothing stops you:
+# At a score of 20 the discriminator is badly wrong about a fake, and is told nothing at all (gradient 0), or nan. In half precision it comes much sooner, since numbers near 1 are coarser. PyTorch refuses `BCELoss` under autocast on a GPU (its own reason is the gradients, which float16 cannot hold), with an error that says to use `binary_cross_entropy_with_logits`; on a CPU nothing stops you:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -615,7 +641,7 @@ for value in (2.0, 4.0, 6.0, 8.0):
 #
 # ### Common mistake 2: the discriminator trained to the end
 #
-# "The theory asks for the best discriminator, so train it until it converges." Data around $-2$, fakes around 2, standard deviation 0.3: they do not meet. Every so often we ask how hard a fake would be pushed towards the data.
+# "The theory asks for the best discriminator, so train it until it converges." Data around $-2$, fakes around 2, standard deviation 0.3: they do not meet. At every step we ask how hard a fake would be pushed towards the data.
 
 # %%
 def pushes(name, constraint, steps):
@@ -646,7 +672,7 @@ plt.show()
 
 # %% [markdown]
 # The minimax push decays as the discriminator gets better: at the end of the line a fake is pushed by a tiny fraction of what it was at the start, though it is as far from the data as ever. The non-saturating push does not vanish, but look at how it goes on *growing*: it is the slope of a score that gets steeper without end, so its size says nothing about the distance either.
-# The critic with a gradient penalty comes to a slope of about 1 and stays there: that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
+# The critic with a gradient penalty comes to a slope of about 1.2 and stays there (the penalty is a spring and not a wall; chapter 03 computes the 1.2): that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
 #
 # ### Common mistake 3: the minimax loss for the generator
 #
@@ -698,7 +724,8 @@ for axes, name in zip(panels, ("recommended", "a fast generator as well")):
 plt.show()
 
 # %% [markdown]
-# Two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
+# The swings on the right say that this game has not come to rest on the way. But the calm at its end is that of the learning rates, which fall to zero in all our trainings, and from the last hundred steps alone nobody could tell which is which:
+# two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
 # two bad players are as evenly matched as two good ones. So look at samples, and measure them by something that takes no part in the game: here, the modes; on images, the Fréchet distance (chapter 02).
 #
 # ## Exercises
@@ -757,6 +784,7 @@ check(carried, left, right, truth=lambda a, b: torch.tensor(wasserstein_distance
 # * Arjovsky, Bottou. *Towards Principled Methods for Training Generative Adversarial Networks.* ICLR 2017.
 # * Arjovsky, Chintala, Bottou. *Wasserstein Generative Adversarial Networks.* ICML 2017.
 # * Gulrajani et al. *Improved Training of Wasserstein GANs.* NeurIPS 2017.
+# * Lim, Ye. *Geometric GAN.* arXiv 2017.
 # * Mao et al. *Least Squares Generative Adversarial Networks.* ICCV 2017.
 # * Miyato et al. *Spectral Normalization for Generative Adversarial Networks.* ICLR 2018.
 # * Mescheder, Geiger, Nowozin. *Which Training Methods for GANs do actually Converge?* ICML 2018.

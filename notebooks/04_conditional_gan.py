@@ -246,7 +246,7 @@ for name, logits in {
 #
 # ## Training, live
 #
-# Both discriminators, from the same seed, against generators with the same start. Non-saturating loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
+# Both discriminators, from the same seed, against generators Non-saturating loss, no normalisation loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
 # ten columns in the upper row, another in the lower one. And at some steps we ask a classifier, which is no part of the game: what share of the pictures is of the class that was asked for?
 
 # %%
@@ -422,7 +422,7 @@ plt.show()
 #
 # ## The network that ships, measured
 #
-# It is of the projection kind, has the two additional layers and the normalisation of chapter 02's, was shown real pictures under wrong labels with $\lambda=0.2$, and was trained for many more steps. How far is it from the data as a whole, is each class obeyed, how various is each, and what is a class taken for where it is not recognised?
+# It was trained as our games above were, with projection and real pictures under wrong labels, $\lambda=0.4$, for many more steps; and its generator has the additional layer of chapter 02's. How far is it from the data as a whole, is each class obeyed, how various is each, and what is a class taken for where it is not recognised?
 
 # %%
 drawn = measure(model.sample(count, seed=5))
@@ -440,8 +440,8 @@ plt.show()
 # Look along the diagonals first, left against right. Then look for numbers beside them. Those on the right are the classifier's own mistakes and the data's own riddles: a T-shirt, a shirt, a pullover and a coat have much in common at 28×28. A generator that copied the data *exactly* would have the table on the right, with all its mistakes.
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
 #
-# Here the left diagonal is the higher one throughout, most of all for shirts, coats and pullovers, which real pictures mix up most. The *direction* is that of the last section's formula: what could be another class's is drawn less often. The size is not. With ten classes any one of the others has a ninth of $m$, which $\lambda=0.2$ makes smaller still, and classes that nothing else looks like should have paid nothing. Yet nearly every class
-# has lost diversity, trousers the most. The rest is the old weakness of GANs: the rare cases of a class are left out. (A row has two hundred pictures, so one or two points are luck.)
+# Here the left diagonal is the higher one throughout, most of all for pullovers, T-shirts and shirts, which real pictures mix up most (only coats have hardly gained). The *direction* is that of the last section's formula: what could be another class's is drawn less often. The size is not. With ten classes any one of the others has a ninth of $m$, which $\lambda=0.4$ makes smaller still, and classes that nothing else looks like should have paid nothing. Yet every class
+# has lost diversity, trousers, T-shirts and boots the most. The rest is the old weakness of GANs: the rare cases of a class are left out. (A row has two hundred pictures, so one or two points are luck.)
 #
 # ### What does the latent carry?
 #
@@ -471,7 +471,7 @@ for name, table in correlations.items():
 print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give. The **shade** is shared by nearly all, by sandals least: a latent that makes a dark T-shirt makes a dark boot. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# Compare each table with what chance would give. The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
 # The **width** is another matter: it is shared by some and not by others. Find the darkest squares off the diagonal. Then find the rows that are nearly white, and beware: a sneaker fills the picture from side to side, its width hardly varies, and so there is hardly anything that *could* correlate. That says more about the measure than about the network.
 #
 # ## Between two classes
@@ -522,7 +522,7 @@ for axes, (a, b) in zip(panels, ((3, 0), (1, 8))):
 plt.show()
 
 # %% [markdown]
-# Straight lines would be a cross-fade of probabilities. For the pair that is alike the change is gradual, a shape that moves. For the other, the first class is lost before the second is found: in between, most of the probability lies with "any other", which are the broken pictures in the middle of the strip above. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong.
+# Straight lines would be a cross-fade of probabilities. For the pair that is alike the change is gradual, a shape that moves. For the other, the first class is lost before the second is found: in between, the largest part of the probability lies with "any other", which are the broken pictures in the middle of the strip above. Look where the curves cross, and that it need not be at one half: an embedding has a direction *and a length*, and nothing makes two classes equally strong.
 #
 # ## Beyond a class: guidance, and why it is not a GAN's
 #
@@ -562,7 +562,7 @@ panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that belong to no class, is above 1. On its **right** diversity is taken away, as by guidance, but not a label is won for it, and soon labels are lost: this network has little left to win, since the mismatched pairs have taught it already. Compare with chapter 08, where each step of $s$ buys something.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that belong to no class, is above 1. On its **right** diversity is taken away, as by guidance, and a point or two of labels is won for a great deal of it: this network has little left to win, since the mismatched pairs have taught it already. Compare with chapter 08, where each step of $s$ buys something.
 # Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
 # ### A knob of its own
@@ -591,8 +591,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Both knobs start at the network as it was trained, where the two lines meet. The star, real pictures, is to the right of it and below: some diversity was given for labels in training already. From there $\psi$ buys what few labels are left, for diversity, and $s$ buys none. Look at the rows of pictures for the reason: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line of the list: with hardly any latent left every
-# label is right, by one picture for each class. A measure that can be perfect in this way should never be read alone. Real pictures themselves are "right" less often than those at any $\psi$ here.
+# Both knobs start at the network as it was trained, where the two lines meet. The star, real pictures, is to the right of it and below: some diversity was given for labels in training already. From there both buy little, a point or two of labels for nearly all diversity. By these two numbers the knobs are alike; look at the rows of pictures for what they do not say: large $s$ *breaks* clothes, small $\psi$ only makes them all alike. And look at the last line of the list: with hardly any latent left nearly every
+# label is right, by one picture for each class. A measure that can be so good in this way should never be read alone. Real pictures themselves are "right" less often than those at any $\psi$ here.
 #
 # ## Common mistakes
 #

@@ -155,7 +155,7 @@ RECIPES: dict[str, Recipe] = {
         {"ci": 10, "laptop": 13_000, "gpu": 60_000}, gans.gan_fashion_figures, ema=0.999,
     ),
     "cgan-fashion": Recipe(
-        "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.dcgan_task,
+        "conditional GAN of Fashion-MNIST", FASHION, lambda: gans.dcgan(classes=10), gans.cgan_task,
         lambda seed, device: fashion_batches(seed, device, 64), {"ci": 10, "laptop": 12_000, "gpu": 60_000},
         gans.gan_fashion_figures, ema=0.999,
     ),
