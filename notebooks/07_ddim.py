@@ -30,13 +30,15 @@ if importlib.util.find_spec("v101_utils") is None:
     importlib.invalidate_caches()
 
 # %%
+import math
+
 import matplotlib.pyplot as plt
 import torch
 
 from v101_utils import runtime, zoo
 from v101_utils.data import fashion_mnist, to_unit
 from v101_utils.diffusion import Clipped, GaussianMixture, ancestral, cosine, ddim, dpm, sample, trajectory
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, rows, source, use_style
 
 runtime.set_up(seed=0)
 use_style()
@@ -63,16 +65,18 @@ rows({f"{name}\n{n} steps": model.sample(12, seed=2, sampler=rule, steps=n)
 #
 # $$x_s=\alpha_s\,x_0+\sqrt{\sigma_s^2-f^2}\;\varepsilon+f\,z,\qquad z\sim\mathcal N(0,I).$$
 #
-# The total noise has variance $(\sigma_s^2-f^2)+f^2=\sigma_s^2$, **whatever $f$ is**. So $f$ is ours to choose, and so is the stride from $t$ to $s$. The usual scale is η:
+# The total noise has variance $(\sigma_s^2-f^2)+f^2=\sigma_s^2$, **whatever $f$ is**, from 0 to $\sigma_s$. So $f$ is ours to choose, and so is the stride from $t$ to $s$. The usual scale is η:
 #
 # $$f=\eta\,\frac{\sigma_s}{\sigma_t}\sqrt{1-\frac{\alpha_t^2}{\alpha_s^2}} .$$
 #
-# η = 1 gives DDPM's ancestral sampling, for any stride. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (Unless η = 1, the noisier $x_t$ then depends on the less noisy $x_s$ *and* on $x_0$, so that the way down, from picture to noise, is not a Markov chain any more.
+# The root is that of chapter 06's $\beta$, for a stride of any length, and at η = 1 all of $f$ is the standard deviation of chapter 06's step: that is DDPM's ancestral sampling. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (Unless η = 1, the noisier $x_t$ then depends on the less noisy $x_s$ *and* on $x_0$, so that the way down, from picture to noise, is not a Markov chain any more.
 # Training jumps and never walks that way, so nobody minds.)
 #
-# ### Check: whatever η, the right noise level
+# Of course we do *not* know $x_0$. A sampler puts the network's guess $\hat x_0(x_t)$ in its place, and $\hat\varepsilon=(x_t-\alpha_t\hat x_0)/\sigma_t$ in that of the noise. What does that cost?
 #
-# A pixel of value 0.8 and a denoiser that knows it. From $t=0.9$ to $s=0.5$ in one stride: mean and standard deviation must be $0.8\,\alpha_s$ and $\sigma_s$ for each η.
+# ### Check: whatever η, the right noise level, and the price of a guess
+#
+# First a pixel of value 0.8 and a denoiser that knows it. From $t=0.9$ to $s=0.5$ in one stride: mean and standard deviation must be $0.8\,\alpha_s$ and $\sigma_s$ for each η. Then pixels from $\mathcal N(0,1)$, of which even the best denoiser can only guess the mean of all that $x_t$ may have come from. Here noisy pixels have the standard deviation 1 at every time, and so should ours.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -84,7 +88,15 @@ for eta in (0.0, 0.5, 1.0):
     moved = sample(point, x, ddim(eta), [0.9, 0.5], generator=draw)
     print(f"eta {eta}: mean {moved.mean().item():.2f}, std {moved.std().item():.2f}")
 
+spread, x = GaussianMixture([[0.0]], 1.0).denoiser(cosine()), torch.randn(200_000, 1, generator=draw, dtype=torch.float64)
+for strides in (1, 4, 16):
+    times = torch.linspace(0.9, 0.5, strides + 1, dtype=torch.float64).tolist()
+    found = {eta: sample(spread, x, ddim(eta), times, generator=draw).std().item() for eta in (0.0, 0.5, 1.0)}
+    print(f"pixels from N(0, 1), {strides:2} strides: " + ", ".join(f"eta {eta}: std {std:.2f}" for eta, std in found.items()))
+
 # %% [markdown]
+# A known $x_0$ may be reached in one stride, by any η. A guess is an average, which varies less than what it is the average of, and so a long stride leaves too little spread, most of all at η = 1. Small strides mend it. **That is what few steps cost.**
+#
 # ### Check: η = 1 is ancestral sampling
 #
 # Two formulas that look nothing alike, the same fresh noise, the real network: the two end at the same pictures, up to rounding.
@@ -98,21 +110,27 @@ print("largest difference below 0.001:", ((ends[0] - ends[1]).abs().max() < 1e-3
 # %% [markdown]
 # ### The walk, drawn
 #
-# In one dimension we can see it. The data are three narrow heaps, and the best possible denoiser is known in closed form. Both sides start at the same thirty noises.
+# In one dimension we can see it. The data are three narrow heaps, and the best possible denoiser is known in closed form. Both sides start at the same thirty noises, such that each is as likely as the next; three of them are drawn in colour.
 
 # %%
 heaps = GaussianMixture([[-1.5], [0.2], [1.6]], 0.12, [0.3, 0.4, 0.3])
-exact, start = heaps.denoiser(cosine()), torch.linspace(-2.2, 2.2, 30, dtype=torch.float64)[:, None]
-figure, both = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
-for axes, eta in zip(both, (1.0, 0.0)):
+exact, evenly = heaps.denoiser(cosine()), (torch.arange(30, dtype=torch.float64) + 0.5) / 30
+start = torch.special.ndtri(evenly)[:, None]  # the quantiles of N(0, 1)
+figure, panels = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
+for axes, eta in zip(panels, (1.0, 0.0)):
     walk = list(trajectory(exact, start, ddim(eta), 200, generator=runtime.generator(3)))
-    axes.plot([1.0] + [state.t for state in walk], torch.stack([start, *(state.x for state in walk)])[:, :, 0], color="C0", lw=0.7)
+    times, paths = [1.0] + [state.t for state in walk], torch.stack([start, *(state.x for state in walk)])[:, :, 0]  # (201, 30)
+    axes.plot(times, paths, color="0.8", lw=0.7)
+    for number, color in ((6, "C1"), (12, "C2"), (22, "C3")):
+        axes.plot(times, paths[:, number], color=color, lw=1.2)
     axes.set(title=f"η = {eta:g}", xlabel="t", xlim=(1, 0))
-both[0].set_ylabel("x")
+    heap = (paths[-1][:, None] - heaps.means[:, 0]).abs().argmin(1)
+    print(f"η = {eta:g}: {heap.bincount(minlength=3).tolist()} of the thirty end in the three heaps, whose weights are 0.3, 0.4 and 0.3")
+panels[0].set_ylabel("x")
 plt.show()
 
 # %% [markdown]
-# On the left each particle wanders, and where it lands is a matter of luck. On the right the paths never cross: **each noise belongs to
+# On the left each particle wanders, and where it lands is a matter of luck: compare the coloured ones. On the right the paths never cross: **each noise belongs to
 # one picture**. All keep their order, and one may walk back. And the paths are smooth, which is why large steps do little harm.
 #
 # ## The code that matters
@@ -128,9 +146,14 @@ source(trajectory)
 # %% [markdown]
 # ## A curve, and how to follow it
 #
-# With η = 0 and ever smaller steps the walk becomes the solution of an ordinary differential equation (chapter 10 derives it). DDIM follows it as Euler's method would: take the direction here, go straight.
+# With η = 0 and ever smaller steps the walk becomes the solution of an ordinary differential equation (chapter 10 derives it). DDIM follows it as Euler's method would: take the direction here, go straight. (Straight, that is, if $x/\alpha$ is plotted over $\sigma/\alpha$: divide DDIM's step by $\alpha_s$, and it reads
+# $\frac{x_s}{\alpha_s}=\frac{x_t}{\alpha_t}+\big(\frac{\sigma_s}{\alpha_s}-\frac{\sigma_t}{\alpha_t}\big)\,\hat\varepsilon$.)
 # Its error is proportional to the stride. A method of **second order** also uses where the last step pointed, and bends; twice the steps then make a quarter of the error.
-# DPM-Solver++ (Lu et al. 2022) is one, at no extra cost: one call of the network for each step.
+# DPM-Solver++ (Lu et al. 2022) is one, at no extra cost: one call of the network for each step. With $\lambda=\log(\alpha/\sigma)$ and $h=\lambda_s-\lambda_t$, so that $e^{-h}=\alpha_t\sigma_s/(\sigma_t\alpha_s)$, DDIM's step is
+#
+# $$x_s=\frac{\sigma_s}{\sigma_t}\,x_t+\alpha_s\,(1-e^{-h})\,\hat x_0 ,$$
+#
+# and the new rule is the same but for the guess: it puts $\hat x_0+\frac{h}{2\,h_{\text{before}}}\big(\hat x_0-\hat x_0^{\text{before}}\big)$, the guess drawn on in a straight line to the middle of the stride.
 
 # %%
 source(dpm)
@@ -138,7 +161,7 @@ source(dpm)
 # %% [markdown]
 # ### Check: the order, measured
 #
-# Two clouds in the plane, the exact denoiser, noises that are carried from $t=0.95$ to $t=0.1$, and the same with a very fine walk as the truth. What does doubling the steps do to the error?
+# Two clouds in the plane and the exact denoiser. We carry 500 noises from $t=0.95$ to $t=0.1$; a walk of 3,000 steps serves as the truth. What does doubling the steps do to the error?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -153,7 +176,7 @@ def walk_to(rule, n):
 truth, error = walk_to(dpm(), 3000), {}
 for name, rule in (("DDIM", ddim()), ("DPM-Solver++", dpm())):
     error[name] = [(walk_to(rule, n) - truth).square().mean().sqrt().item() for n in (10, 20, 40, 80, 160)]
-    print(f"{name:13} from 80 to 160 steps the error falls {error[name][3] / error[name][4]:.1f} times")
+    print(f"{name:13} from 80 to 160 steps the error falls {error[name][-2] / error[name][-1]:.1f} times")
 
 # %%
 curves((10, 20, 40, 80, 160), error, "steps", "error of the end points", log="xy", marker="o")
@@ -162,18 +185,21 @@ plt.show()
 # %% [markdown]
 # ### On pictures
 #
-# The same with the network: how far is the picture after $n$ steps from the one after very many (of DDIM), starting at the same noise?
+# The same with the network: how far is the picture after $n$ steps from the one after very many (of the second rule), starting at the same noise?
 # Below the curves, DDIM's pictures.
 
 # %%
 fine = runtime.pick(ci=12, laptop=300, gpu=500)
 counts = runtime.pick(ci=[2, 5], laptop=[3, 5, 10, 20, 50], gpu=[3, 5, 10, 20, 50, 100])
-end = model.sample(20, seed=3, sampler=ddim(), steps=fine)
-error = {name: [(model.sample(20, seed=3, sampler=rule, steps=n) - end).square().mean() for n in counts]
+end = model.sample(20, seed=3, sampler=dpm(), steps=fine)
+error = {name: [(model.sample(20, seed=3, sampler=rule, steps=n) - end).square().mean().sqrt() for n in counts]
          for name, rule in (("DDIM", ddim()), ("DPM-Solver++", dpm()))}
-curves(counts, error, "steps", f"squared difference from {fine} steps", log="xy", marker="o")
+curves(counts, error, "steps", f"difference from {fine} steps", log="xy", marker="o")
 plt.show()
 rows({f"{n} steps": model.sample(10, seed=3, sampler=ddim(), steps=n) for n in [*counts, fine]})
+
+# %% [markdown]
+# At three steps the two are all but equal: the second rule needs a step behind it before it can bend. From there its line falls faster, and at 50 steps its error is less than half of DDIM's. In the pictures, look at what the first few steps decide and the later ones only add: the outline is there at once, print and seams come last.
 
 # %% [markdown]
 # ## How many steps are enough?
@@ -203,7 +229,7 @@ for name, values in distance.items():
     print(f"{name:24}" + "".join(f"{value:8.1f}" for value in values))
 
 # %% [markdown]
-# From ten steps on, the deterministic walk needs about half as many steps for the same quality, or fewer, in both panels, and the fresh
+# The deterministic walk needs fewer steps for the same quality in both panels: here about seven tenths of those of η = 1 at ten and twenty, and a third at fifty, where both come near the floor; in the paper's panel less than half at twenty, and a third from fifty on. The fresh
 # noise of η = 1 is a burden that only many steps can carry: a step adds noise which the remaining steps have to take off again.
 # The larger variance β suffers most. The second-order rule needs the fewest steps of all. (With so few samples a small difference is
 # chance: do not rank the points at the bottom.)
@@ -235,14 +261,14 @@ for steps, eta in ((5, 0.0), (5, 1.0), (20, 0.0), (20, 1.0)):
 # Halfway between two noises there should be a picture halfway between two pictures. But do not take the plain average: the mean of two independent normal numbers has variance one half, and
 # the network has never seen so little noise at $t=1$. Walk along the arc instead (spherical linear interpolation, *slerp*):
 # $\cos\theta\,\varepsilon_0+\sin\theta\,\varepsilon_1$ keeps the variance at one. (`Clipped`, below, keeps the guess of the picture
-# within $[-1, 1]$: see common mistake 3.)
+# within $[-1, 1]$: see common mistake 3. `model.sample` does so by itself; the bare `sample` does what it is told.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-first, second = torch.randn(2, 100_000, generator=runtime.generator(5), dtype=torch.float64)
-half = torch.tensor(0.5, dtype=torch.float64) * torch.pi / 2
+first, second = torch.randn(2, 1_000_000, generator=runtime.generator(5), dtype=torch.float64)
+half = math.pi / 4
 print(f"average: std {((first + second) / 2).std().item():.2f}")
-print(f"arc:     std {(half.cos() * first + half.sin() * second).std().item():.2f}")
+print(f"arc:     std {(math.cos(half) * first + math.sin(half) * second).std().item():.2f}")
 
 # %%
 ends = torch.randn(2, 1, 28, 28, generator=runtime.generator(11))
@@ -258,9 +284,9 @@ rows(strips, columns=11, label_width=130)
 # %% [markdown]
 # Along the line print, folds and seams drain away towards the middle, and what is left is smooth: with too little noise at the start, there is too little to make detail of.
 #
-# ### Walking backwards: the noise of a real picture
+# ### From a real picture to its noise
 #
-# The paths do not cross, so they may be walked the other way: the same rule with **rising** times takes a real picture to the noise it would come from. Then forwards again. Is it the same picture?
+# The paths do not cross, so they may be walked the other way: the same rule with **rising** times takes a real picture to the noise it would come from. Then from there to a picture again. Is it the same? (No clipping here: a guess that was clipped has no inverse.)
 
 # %%
 test = fashion_mnist("test", source="shipped")
@@ -273,8 +299,19 @@ print(f"the code: mean {code.mean():.2f}, std {code.std():.2f}; squared error of
 rows({"real": shown, "its noise": code / 3, "and back": again})
 
 # %% [markdown]
-# The code looks much like noise (it is drawn at a third of its contrast), and nearly all of the picture is in it. Much like, not quite: its standard deviation should be 1, and where the picture was plainly black the noise is faint. That is not a fault of the network: a background pixel is *exactly* black in nearly every picture, so a whole range of noises leads to the same black, and towards $t=0$ their paths run together.
-# On the way back from perfect black the best guess of the noise is close to zero, and the walk follows one path in the middle of them all. And why is it only *nearly* all? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
+# Nearly all of the picture is in the code (which is drawn at a third of its contrast). But it is not quite noise: you can still see the garment in it, and its standard deviation should be 1. It is faint wherever the picture is *plain*, black or evenly grey. Such places are alike in very many pictures, so a whole range of noises leads to the same black, and towards $t=0$ their paths run together.
+# On the way from perfect black to noise the best guess of the noise is close to zero, and the walk follows one path in the middle of them all. If that is the reason, then a *little* noise, added to the picture before the walk, should choose a path among them, and the code become what it should be:
+
+# %%
+late = [t for t in times[::-1] if t >= 0.02]
+alpha, sigma = model.schedule.levels(late[0], shown)
+grainy = alpha * shown + sigma * torch.randn(shown.shape, generator=runtime.generator(12))
+black = shown == -1
+for name, found in {"from the picture": code, f"from t = {late[0]:.2f}": sample(model, grainy, ddim(), late, labels=labels)}.items():
+    print(f"{name:16}: std of the code {found.std():.2f}; where the picture is black {found[black].std():.2f}, elsewhere {found[~black].std():.2f}")
+
+# %% [markdown]
+# And why is it only *nearly* all that comes back? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
 
 # %%
 steps = runtime.pick(ci=[2, 4], laptop=[5, 10, 20, 50, 100], gpu=[5, 10, 20, 50, 100, 200])
@@ -289,8 +326,8 @@ plt.show()
 # %% [markdown]
 # ### Edit a real picture
 #
-# Take a real picture down to a noise with its own label, and come up with *another*. What the label does not decide (shade, print, size)
-# is in the noise, and much of it stays.
+# Take a real picture to its noise with its own label, and back with *another*. What the label does not decide (shade, print, size)
+# is in the noise, and some of it stays. (Now clipped: nothing has to come back exactly, and a label that does not fit makes guesses that leave the range.)
 
 # %%
 times = model.schedule.times(runtime.pick(ci=5, laptop=50, gpu=100))
@@ -302,6 +339,8 @@ for name, label in (("as T-shirts", 0), ("as dresses", 3), ("as bags", 8)):
 rows(edits, label_width=130)
 
 # %% [markdown]
+# Compare column by column. Much stays in the T-shirts (read the print of the first), less in the dresses, least in the bags. How far a label has to move a picture, and whether it arrives, is nowhere said to the walk: some "bags" are still a pullover's box.
+#
 # ## Common mistakes
 #
 # ### Common mistake 1: fresh noise on top
@@ -312,15 +351,18 @@ rows(edits, label_width=130)
 # ### Common mistake 2: the wrong end of the step
 #
 # The network must be told the noise level of what it is *given*, $t$, not of where the step goes, $s$. An index that is off by one does
-# exactly this. Told that there is less noise than there is, the network takes the rest for picture.
+# exactly this. Told that there is less noise than there is, the network takes the rest for picture. (Only the network is told the wrong time here. Where its answer is also turned into $\hat x_0$ and $\hat\varepsilon$ by the wrong $\alpha$ and $\sigma$, nothing but static is left.)
 #
 # ### Common mistake 3: clip the picture, keep the noise
 #
-# It is usual to clip the guess to $[-1, 1]$. Then $x_t=\alpha_t\hat x_0+\sigma_t\hat\varepsilon$ no longer holds, unless $\hat\varepsilon$ is computed again from the clipped guess. How much that matters depends on how often the guess leaves the range; the printed distances tell for this network.
+# It is usual to clip the guess to $[-1, 1]$. Then $x_t=\alpha_t\hat x_0+\sigma_t\hat\varepsilon$ no longer holds, unless $\hat\varepsilon$ is computed again from the clipped guess. How much that matters depends on how often the guess leaves the range; compare the first distance with the last. Without guidance it leaves it by a hair; with guidance (chapter 08), by much.
 # (There are fewer samples than in the table above, and fewer samples make the distance larger: compare within the list only.)
 
 # %%
 from v101_utils.diffusion import Prediction
+from v101_utils.diffusion.denoiser import both
+
+n = 10  # steps
 
 
 def no_room(denoise, state, s, noise):
@@ -331,19 +373,22 @@ def no_room(denoise, state, s, noise):
     return moved._replace(x=moved.x + fresh * noise())
 
 
-class ToldTheNext:
+class Wrapped:
+    """A denoiser around another one, of the same schedule and classes."""
+
+    def __init__(self, denoiser):
+        self.denoiser, self.schedule, self.classes = denoiser, denoiser.schedule, denoiser.classes
+
+
+class ToldTheNext(Wrapped):
     """Wrong: the network is told the time one stride later."""
 
-    def __init__(self, denoiser, stride):
-        self.denoiser, self.stride = denoiser, stride
-        self.schedule, self.classes = denoiser.schedule, denoiser.classes
-
     def __call__(self, x, t, labels=None):
-        return self.denoiser(x, max(t - self.stride, 1e-3), labels)
+        told = torch.full((len(x),), max(t - 1 / n, 1e-3))
+        return both(self.denoiser.predicts, self.denoiser.network(x, told, labels), x, *self.schedule.levels(t, x))
 
 
-# %%
-class KeepsTheNoise(ToldTheNext):
+class KeepsTheNoise(Wrapped):
     """Wrong: the guess is clipped, the noise is the unclipped one's."""
 
     def __call__(self, x, t, labels=None):
@@ -351,11 +396,12 @@ class KeepsTheNoise(ToldTheNext):
         return Prediction(seen.x0.clamp(-1, 1), seen.eps)
 
 
-n, labels = 10, torch.arange(runtime.pick(ci=12, laptop=500, gpu=500)) % 10
+# %%
+labels = torch.arange(runtime.pick(ci=12, laptop=500, gpu=500)) % 10
 start = torch.randn(len(labels), 1, 28, 28, generator=runtime.generator(6))
 tries = {
     "right": (Clipped(model), ddim()), "fresh noise\non top": (Clipped(model), no_room),
-    "told the\nnext time": (Clipped(ToldTheNext(model, 1 / n)), ddim()), "clipped,\nnoise kept": (KeepsTheNoise(model, 0), ddim()),
+    "told the\nnext time": (Clipped(ToldTheNext(model)), ddim()), "clipped,\nnoise kept": (KeepsTheNoise(model), ddim()),
 }
 drawn = {name: sample(denoiser, start, rule, n, labels=labels, generator=runtime.generator(7)) for name, (denoiser, rule) in tries.items()}
 for name, x in drawn.items():
@@ -412,10 +458,10 @@ check(blend, *triple, truth=lambda a, b, c: (a + b + c) / 3**0.5)
 # %% [markdown]
 # ## Summary
 #
-# * Training fixes how noisy pictures are distributed at each time, not how to step between times: a whole family of walks fits, with any stride.
+# * Training fixes how noisy pictures are distributed at each time, not how to step between times: a whole family of walks fits, with any stride (exactly, if $x_0$ is known; with a guess, as the strides get small).
 # * η scales the fresh noise of a step: 1 is DDPM, 0 is DDIM, a deterministic walk along a smooth path.
 # * On a smooth path few steps are enough, and a second-order rule needs fewer still.
-# * Each noise is a picture: interpolate along the arc, and walk backwards to find the noise of a real picture.
+# * Each noise is a picture: interpolate along the arc, and walk the other way to find the noise of a real picture.
 #
 # ## References
 #
