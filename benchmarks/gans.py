@@ -28,7 +28,7 @@ from v101_utils.zoo.recipes import fashion_frechet, label_accuracy, recipe
 
 BATCH, COUNT = 64, 2000
 OURS = ("dcgan-fashion", "wgangp-fashion", "cgan-fashion")
-CHAPTERS = {"dcgan-fashion": 1000, "wgangp-fashion": 800, "cgan-fashion": 400, "stylegan-shapes": 1200}  # steps of their live trainings
+CHAPTERS = {"dcgan-fashion": 1000, "wgangp-fashion": 600, "cgan-fashion": 400, "stylegan-shapes": 1200}  # steps of their live trainings
 
 
 NETWORKS = {

@@ -113,7 +113,7 @@ for n, m, equal in ((5, 5, True), (12, 12, True), (6, 10, False)):
 # ### The other side of the same coin
 #
 # Now imagine that you do not carry the earth yourself. A carrier offers: "I buy a unit of earth at $y$ for the price $f(y)$, and sell it to you at $x$ for $f(x)$." You accept as long as no way becomes dearer than doing it yourself: $f(x)-f(y)\le|x-y|$ for all pairs. The carrier chooses prices that earn as much as
-# this condition allows:
+# this condition allows. (One price list serves for buying and selling, and the condition may be asked of all pairs of points: since ways obey the triangle inequality, neither costs the carrier anything.)
 #
 # $$W(p,q)=\max_{f}\;\sum_i p_i\,f(x_i)-\sum_j q_j\,f(y_j)\qquad\text{so that}\qquad f(a)-f(b)\le|a-b|\ \text{ for all points }a,b.$$
 #
@@ -190,7 +190,8 @@ print("no bound on the slope:", {0: "a maximum", 3: "no maximum, the program is 
 #
 # $$\overline f(x)=\min_j\,\bigl[f(y_j)+|x-y_j|\bigr],\qquad\underline f(x)=\max_i\,\bigl[f(x_i)-|x-x_i|\bigr].$$
 #
-# Between a fake and its partner both must rise by the full distance, so they have no choice: on the straight line between the two **every** best critic has a gradient of norm 1, which points to the partner (Gulrajani et al., 2017, proposition 1). Elsewhere it may be anything up to 1.
+# (The first needs the fakes alone: a data point stands exactly as much above its partner as it is away, and adds nothing. The second needs the data alone.)
+# Between a fake and its partner both must rise by the full distance, so they have no choice: on the straight line between the two **every** best critic, where it is differentiable, has a gradient of norm 1, which points to the partner (Gulrajani et al., 2017, proposition 1). Elsewhere it may be anything up to 1.
 #
 # ### Check: the gradient along the plan, and off it
 #
@@ -230,8 +231,8 @@ for axes, (name, critic) in zip(panels, best.items()):
 plt.show()
 
 # %% [markdown]
-# All three agree at the points and along the ways; compare the rim, where they do not. Two lessons. What a generator is told by a best critic is the straight way to a partner, at full length, however far away it is: the slope that chapter 01 missed.
-# And off the ways a norm of 1 is *not* required: the mean critic is as good as the others, and nearly flat in places at the rim. Between any data point and any fake it is close to 1, though, which is where the gradient penalty below will ask for it.
+# All three agree at the points and along the ways; compare the rim, where they do not. Two lessons. What a fake is told by a best critic is the direction of its partner, with a gradient of norm 1 however far away that is: the slope that chapter 01 missed.
+# And off the ways a norm of 1 is *not* required: the mean critic is as good as the others, and nearly flat in places at the rim. Halfway between any data point and any fake it is close to 1 on average, though, and between them is where the gradient penalty below will ask for it.
 #
 # ## From a program to a network
 #
@@ -297,11 +298,11 @@ for bound in (0.1, 0.01):
     print(f"c = {bound}: steepest 10^{np.log10(steepest.item()):.1f} <= singular values 10^{np.log10(singular):.1f} <= entries 10^{np.log10(entries):.1f}")
 
 # %% [markdown]
-# The bounds hold, and they are orders of magnitude apart from each other and from the slope. In the paper's words, clipping is "a clearly terrible way to enforce a Lipschitz constraint". Gulrajani et al. (2017) found three things wrong with it; let us see each.
+# The bounds hold, and for random weights they are orders of magnitude apart from each other and from the slope. So $c$ does not tell what $K$ will be. In the words of those who proposed it (Arjovsky et al., 2017), clipping is "a clearly terrible way to enforce a Lipschitz constraint". Gulrajani et al. (2017) found three things wrong with it; let us see each.
 #
 # ### Trouble 1: too simple functions
 #
-# A critic against fakes that stay as they are, those of a "generator" whose learning rate is 0. The data are a ring of eight small clouds, with one large cloud as fakes; or a square of nine, and the fakes are nine large clouds in the same places, so that only what is *near* each centre tells data from fakes. Here is the training, five critic steps at a time; the critic is then as good as it gets.
+# A critic against fakes that stay as they are, those of a "generator" whose learning rate is 0. The data are a ring of eight small clouds, with one large cloud as fakes; or a square of nine, and the fakes are nine large clouds in the same places, so that, but for the rim, where the fakes stick out, only nearness to a centre tells data from fakes. Here is the training, five critic steps at a time; the critic is then as good as it gets.
 
 # %%
 class Cloud(nn.Module):
@@ -355,9 +356,9 @@ for axes, (title, (critic, name)) in zip(panels, shown.items()):
 plt.show()
 
 # %% [markdown]
-# Blue is low and red is high; black are data, red dots fakes. The clipped critics know where the middle is and where the rim: a bowl or a hill, little more. They do not see single clouds. The critics under the penalty (we come to it soon) do: look for summits at the clouds, on the ring and, fainter, on the square. As for numbers, dividing a critic's value
+# Blue is low and red is high; black are data, red dots fakes. The clipped critics know where the middle is and where the rim: a bowl or a hill, little more. They do not see single clouds. The critics under a penalty of weight 1 (we come to it soon) do: look for summits at the clouds, on the ring and, fainter, on the square. As for numbers, dividing a critic's value
 # by its steepest slope makes it comparable, whatever its unit, and no critic whatever can get above the exact distance between the two sets of points. (For the steepest slope we look at a thousand places between data and fakes; the truth may be a little steeper.) How much of the distance did each of them find? On the ring, by this measure,
-# the clipped one is hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there. On the square that is all there is to tell: compare the last two numbers.
+# the clipped one is hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there. On the square there is little else to tell. The clipped critic finds the hill, that fakes stick out at the rim, a third of the distance; what the penalty finds more is the centres. (Patience plays a part as well: at the paper's weight, 10, we shall see a bowl on the ring, too, after so short a training.)
 #
 # ### Trouble 2: weights at the bounds
 #
@@ -374,7 +375,7 @@ for axes, (name, critic) in zip(panels, {"clipped at 0.1": by_bound[0.1], "gradi
 plt.show()
 
 # %% [markdown]
-# A critic wants to be steep; clipping lets it be steep only by making every single weight as large as it may. So weights pile up at $\pm c$, and a network whose weights know two values is a simple function. That is where trouble 1 comes from.
+# A critic wants to be steep; clipping lets it be steep only by making every single weight as large as it may. So weights pile up at $\pm c$, and a network whose weights know two values is a simple function. That is one source of trouble 1.
 #
 # ### Trouble 3: gradients that vanish or explode
 #
@@ -396,7 +397,7 @@ def gradient_by_layer(critic, real, fake):
 held = {f"clip {c:g}": Clip(c) for c in (0.01, 0.05, 0.1, 0.2)} | {"gradient penalty": GradientPenalty(1.0)}
 norms = {}
 for name, constraint in held.items():
-    critic = train_critic(constraint, *clouds["ring"], runtime.pick(ci=2, laptop=60, gpu=200), PointDiscriminator(64, 11))
+    critic = train_critic(constraint, *clouds["ring"], runtime.pick(ci=2, laptop=40, gpu=200), PointDiscriminator(64, 11))
     norms[name] = gradient_by_layer(critic, *fixed["ring"])
 
 # %%
@@ -406,7 +407,7 @@ axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# Read from right to left, the way the gradient travels. On this logarithmic axis a straight line is a constant factor a layer: with a small bound the gradient loses it twelve times over, and the first layers learn nothing; with a large one it grows. There may be a bound between at which it keeps its size, but that would have to be found anew for every architecture.
+# Read from right to left, the way the gradient travels. On this logarithmic axis a straight line is a constant factor a layer: with a small bound the gradient is divided by it at each step from the last layer to the first, and the first layers learn nothing; with a large one it grows. There may be a bound between at which it keeps its size, but that would have to be found anew for every architecture.
 # The line of the gradient penalty stays level by itself.
 #
 # ## The gradient penalty
@@ -416,6 +417,12 @@ plt.show()
 # $$\lambda\;\mathbb E_{\hat x}\bigl(|\nabla_{\hat x}D(\hat x)|-1\bigr)^2,\qquad \hat x=(1-u)\,x+u\,G(z),\quad u\sim\mathcal U(0,1),$$
 #
 # with $\lambda=10$ in the paper. The places $\hat x$ lie on straight lines between a picture $x$ of the data and a fake, one place $u$ each. The pairs are random, not those of the best plan, which nobody knows: there the theorem does not ask for a norm of 1. It is a heuristic, and a mild one (Petzka et al., 2018, penalise norms above 1 only, and find it works as well or better).
+#
+# And it is a spring, not a wall. Say that the critic has the slope $K$ all along the ways. Then its value is $K\,W$ and it maximises $K\,W-\lambda\,(K-1)^2$, so
+#
+# $$K=1+\frac{W}{2\lambda},\qquad\text{value}=W\Big(1+\frac W{2\lambda}\Big) .$$
+#
+# As long as $W$ is small beside $2\lambda$ the value is the distance; early in a training, when it is not, the value overstates it. We shall meet this formula again.
 
 # %%
 source(GradientPenalty.penalty)
@@ -442,11 +449,11 @@ class Linear(nn.Module):
 
 
 a = torch.randn(3, 8, 8, generator=runtime.generator(3))
-images = torch.randn(2, 16, 3, 8, 8, generator=runtime.generator(4))
+real, fake = torch.randn(2, 16, 3, 8, 8, generator=runtime.generator(4))
 for length in (0.5, 1.0, 2.0):
     critic = Linear(length * a / a.norm())
-    wrong = (image_gradients(critic, images[0]).view(-1, 3, 8, 8).norm(2, dim=1) - 1).square().mean()  # over channels
-    print(f"|a| = {length}: package {GradientPenalty(10.0).penalty(critic, *images):.4f}, by hand {10 * (length - 1) ** 2:.4f}; "
+    wrong = (image_gradients(critic, real).view(-1, 3, 8, 8).norm(2, dim=1) - 1).square().mean()  # over channels
+    print(f"|a| = {length}: package {GradientPenalty(10.0).penalty(critic, real, fake):.4f}, by hand {10 * (length - 1) ** 2:.4f}; "
           f"norm over channels {10 * wrong:.4f}")
 
 # %% [markdown]
@@ -458,10 +465,14 @@ for length in (0.5, 1.0, 2.0):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-seen = []
+def looked_at(x):  # a critic that remembers where it was asked
+    seen.append(x.detach())
+    return x.flatten(1).sum(1)
+
+
+seen, real, fake = [], real.repeat(64, 1, 1, 1), fake.repeat(64, 1, 1, 1)  # each (1024, 3, 8, 8)
 torch.manual_seed(0)
-real, fake = images.repeat(1, 64, 1, 1, 1)  # each (1024, 3, 8, 8)
-GradientPenalty().penalty(lambda x: (seen.append(x.detach()), x.flatten(1).sum(1))[1], real, fake)
+GradientPenalty().penalty(looked_at, real, fake)
 apart = lambda u, v: (u - v).flatten(1).norm(dim=1)
 place = apart(seen[0], real) / apart(fake, real)
 detour = (apart(seen[0], real) + apart(seen[0], fake)) / apart(fake, real)
@@ -518,22 +529,24 @@ weight = critic.layers[2].weight
 by_autograd = weight.grad[0, :4].clone()
 
 torch.manual_seed(3)  # the same places again
-between, double = torch.lerp(real, fake, torch.rand(32, 1)).double(), critic.double()
+between = torch.lerp(real, fake, torch.rand(32, 1)).double()
+critic64 = critic.double()
 
 
 @torch.no_grad()
 def penalty_by_differences(step=1e-5):
     units = step * torch.eye(2, dtype=torch.float64)
-    slopes = torch.stack([double(between + u) - double(between - u) for u in units], 1) / (2 * step)  # (B, 2)
+    slopes = torch.stack([critic64(between + u) - critic64(between - u) for u in units], 1) / (2 * step)  # (B, 2)
     return 10 * (slopes.norm(dim=1) - 1).square().mean()
 
 
 for k in range(4):
-    values = []
-    for change in (1e-4, -2e-4, 1e-4):  # up, down, and back
-        weight.data[0, k] += change
-        values.append(penalty_by_differences())
-    print(f"weight {k}: autograd {by_autograd[k]:.3f}   differences {(values[0] - values[1]) / 2e-4:.3f}")
+    was, at = weight[0, k].item(), {}
+    for change in (1e-4, -1e-4):
+        weight.data[0, k] = was + change
+        at[change] = penalty_by_differences()
+    weight.data[0, k] = was
+    print(f"weight {k}: autograd {by_autograd[k]:.3f}   differences {(at[1e-4] - at[-1e-4]) / 2e-4:.3f}")
 
 # %% [markdown]
 # Two ways to the same numbers. The double backward is what makes a step of this critic about twice as dear as one without a penalty.
@@ -542,20 +555,27 @@ for k in range(4):
 #
 # ### On the ring, where the distance is known
 #
-# First the plane again, now with a generator that moves. At every look we compute the *exact* distance between 500 drawn points and 500 of the data, by the cheapest matching. Beside it is what the training reports: the critic's value, and, in a second training from the same start, the two losses: that one is chapter 01's game, non-saturating with R1, in its own setting. The critic gets five steps for each of the generator, which is slow enough to be followed; the discriminator gets one.
+# First the plane again, now with a generator that moves. At every look we compute the *exact* distance between 500 drawn points and 500 of the data, by the cheapest matching. (Of these samples: the dotted line is how far two samples of the *data* are from each other.) Beside it is what the training reports: the critic's value, and, in a second training from the same start, the two losses: that one is chapter 01's game, non-saturating with R1, in its own setting. The critic gets five steps for each of the generator, whose rate is a fifth of that in the other game, so that the critic can follow; the discriminator gets one.
 
 # %%
 moments = runtime.pick(ci=(2, 4, 6), laptop=(10, 20, *range(40, 241, 20)), gpu=(10, 20, *range(40, 601, 20)))
 
 
+goal = ring.sample(500, 1)
+
+
+def matched(a, b):  # (N, 2), (N, 2) -> the mean way of the cheapest matching
+    cost = torch.cdist(a, b).numpy()
+    return cost[linear_sum_assignment(cost)].mean()
+
+
 def on_the_ring(task):
     """Trains up to the last of `moments`; at each the exact distance, and each scalar's mean over the ten steps before."""
-    goal, scalars, exact, reported = ring.sample(500, 1), [], [], []
+    scalars, exact, reported = [], [], []
     for step in fit(task, ring.batches(128 * task.critic_steps), moments[-1], plan=Plan(), progress=False):
         scalars.append(step.scalars | {"value": step.scalars["real"] - step.scalars["fake"]})
         if step.number in moments:
-            cost = torch.cdist(goal, task.generator.sample(500, seed=1).cpu()).numpy()
-            exact.append(cost[linear_sum_assignment(cost)].mean())
+            exact.append(matched(goal, task.generator.sample(500, seed=1).cpu()))
             reported.append({name: float(np.mean([s[name] for s in scalars[-10:]])) for name in scalars[0]})
     return exact, {name: [r[name] for r in reported] for name in reported[0]}
 
@@ -567,24 +587,27 @@ usual_game = on_the_ring(ring_task(0, "non-saturating"))
 figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 told = {"WGAN-GP": (critics_game, {"value": "critic's value"}),
         "non-saturating": (usual_game, {"generator": "generator's loss", "discriminator": "discriminator's loss"})}
-for axes, (title, ((exact, reported), names)) in zip(panels, told.items()):
+floor = float(np.mean([matched(goal, ring.sample(500, seed)) for seed in range(2, 6)]))
+for axes, (title, (game, names)) in zip(panels, told.items()):
+    exact, reported = game
     lines = {name: reported[key] for key, name in names.items()}
     curves(moments, {"exact distance": exact} | lines, "step of the generator", "", title, axes, marker=".")
+    axes.axhline(floor, color="black", ls=":")
     axes.set_ylim(0, 1.4 * axes.get_ylim()[1])
     axes.legend(loc="upper right", fontsize=8)
-    print(f"{title}: exact distance from {exact[0]:.2f} to {exact[-1]:.2f}")
+    print(f"{title}: exact distance from {exact[0]:.2f} to {exact[-1]:.2f}; of two samples of the data {floor:.2f}")
     for name, line in lines.items():
         print(f"    {name} from {line[0]:.2f} to {line[-1]:.2f}, rank correlation {spearmanr(line, exact).statistic:.2f}")
 plt.show()
 
 # %% [markdown]
-# (**Spearman's rank correlation** is 1 where two lists rank the moments alike, 0 where one says nothing about the other, $-1$ where they contradict each other.) On the left, once the critic has caught up, its value lies close to the exact distance: not only the same fall, nearly the same numbers. (It can be above, for the penalty bounds the slope softly, and below, where the critic is not at its maximum.) This is what the theory promised. On the right the points come nearer as well,
+# (**Spearman's rank correlation** is 1 where two lists rank the moments alike, 0 where one says nothing about the other, $-1$ where they contradict each other.) On the left, once the critic has caught up, its value lies close to the exact distance: not only the same fall, nearly the same numbers. (It can be above: with $W=0.86$ and $\lambda=1$ the formula above gives 1.23 at the second look. And below, where the critic is not at its maximum.) This is what the theory promised. On the right the points come nearer as well,
 # and the losses do not say so: they soon lie near the values of an even game, $\log 2$ and $\log 4$, and stay there.
 #
 # ### Clothes
 #
-# The pair is of chapter 02's kind, with one layer each that sees the whole; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The three numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$,
-# the penalty, and, every now and then, the **Fréchet distance** (Heusel et al., 2017; chapter 11), from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
+# The pair is of chapter 02's kind, with one layer each that sees the whole; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The two numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$
+# and, every now and then, the **Fréchet distance** (Heusel et al., 2017; chapter 11), from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
 
 # %%
 train = fashion_mnist("train", source="shipped", device=here)
@@ -613,7 +636,7 @@ def wgangp(critic_steps=2, width=32, constraint=None):
 
 
 # %%
-looks = runtime.pick(ci=(2, 4, 6), laptop=(20, 40, 60, 80, 100, 150, 200, *range(300, 801, 100)), gpu=tuple(range(100, 4001, 100)))
+looks = runtime.pick(ci=(2, 4, 6), laptop=(20, 40, 60, 80, 100, 150, 200, *range(300, 601, 100)), gpu=tuple(range(100, 4001, 100)))
 show = (*looks[: -1 : max(1, len(looks) // 4)], looks[-1])
 wasserstein_game = train_clothes(wgangp(), 128, looks, show)
 
@@ -640,6 +663,7 @@ reports = {
     "DCGAN: generator's loss": ([s["generator"] for s in dcgan_game[0]], dcgan_game[1]),
     "DCGAN: discriminator's loss": ([s["discriminator"] for s in dcgan_game[0]], dcgan_game[1]),
 }
+highest = max(*wasserstein_game[1], *dcgan_game[1])
 figure, panels = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for axes, (name, (reported, distances)) in zip(panels, reports.items()):
     axes.plot(range(1, len(reported) + 1), reported, color="0.7", lw=1)
@@ -647,39 +671,39 @@ for axes, (name, (reported, distances)) in zip(panels, reports.items()):
     axes.set(title=name, xlabel="step of the generator")
     other = axes.twinx()
     other.plot(looks, distances, "s--", color="crimson", ms=4)
-    other.set(yticks=[], ylim=(0, None))
+    other.set(ylim=(0, 1.05 * highest), ylabel="Fréchet distance" if axes is panels[-1] else "")
+    other.tick_params(labelright=axes is panels[-1], colors="crimson")
     late = len(looks) // 2
     both = [spearmanr(at_looks(reported)[first:], distances[first:]).statistic for first in (0, late)]
     print(f"{name:28} rank correlation with the Fréchet distance {both[0]:.2f}, from step {looks[late]} on {both[1]:.2f}")
-panels[0].plot([], [], "s--", color="crimson", ms=4, label="Fréchet distance (own scale)")
-panels[0].legend()
+panels[0].plot([], [], "s--", color="crimson", ms=4, label="Fréchet distance")
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance on a scale of its own. On the left the critic's value starts small: for the first few dozen steps the critic has yet to learn, and its value is far below the distance. Once it has
-# caught up, it comes down, and from then on it never goes far up again while the pictures get better. So it tracks quality, but not point by point.
+# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance, on one scale in all three panels. On the left the value climbs for the first hundred steps, while the critic has yet to learn, and the pictures hardly change. Then it comes down with the Fréchet distance, not step by step (the grey line has a deep dip just after step 100),
+# and never goes far up again while the pictures get better. So it tracks quality, but not point by point.
 #
-# The losses of the DCGAN do no such thing. Its pictures get better faster, by the red curve, and its losses go, as on the ring, to the values of two players who are about even, where they stay: they say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
+# The losses of the DCGAN do no such thing. Its pictures get better faster, and from step 200 on its losses stay level, at values where the discriminator is somewhat ahead ($\log4$ and $\log2$ would be an even game); the generator's even rises a little while its pictures get better. They say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
 # they mean, and in other games of this kind a generator's loss may do so for a while. The difference is in where the curves *can* go: the critic's value to 0, where there would be nothing left to carry.
 #
-# A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And it contains no scale that two networks would share.
+# A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And the values of two different critics are not in the same unit.
 #
 # ### How many steps for the critic?
 #
-# More critic steps bring its value closer to the maximum, and so to a distance. But they cost, and the generator waits. So compare at *equal critic steps*, the unit that the time goes by: one, two or five of them for each step of the generator. (A narrower pair, to keep it short.)
+# More critic steps bring its value closer to the maximum, and so to a distance. But they cost, and the generator waits. So compare at *equal critic steps*, which take most of the time: one, two or five of them for each step of the generator. (A narrower pair, to keep it short.)
 
 # %%
-work, strips = runtime.pick(ci=10, laptop=600, gpu=1500), {}
+work, strips = runtime.pick(ci=10, laptop=450, gpu=1500), {}
 for k in (1, 2, 5):
     scalars, distances, images = train_clothes(wgangp(k, width=16), 64 * k, (work // k,), progress=False)
     value = np.mean([s["real"] - s["fake"] for s in scalars[-10:]])
-    strips[f"{k} critic steps"] = images[:20]
-    print(f"{k} critic steps for each of {work // k} generator steps: Fréchet distance {distances[-1]:6.1f}, critic's value {value:.2f}")
+    strips[f"1 to {k}"] = images[:20]
+    print(f"generator to critic 1 to {k}, {work // k:3} generator steps: Fréchet distance {distances[-1]:6.1f}, critic's value {value:.2f}")
 rows(strips, columns=20, zoom=1.5, label_width=120)
 
 # %% [markdown]
-# Look at two things. The critic's value is larger with more steps in part because the generator, which has had fewer steps, is further from the data: after equal work it is the one that has moved least. And the Fréchet distance says what is better bought with the same time, here and so early in a training, for one seed: more steps of the generator,
-# or a better critic. Gulrajani et al. used five, and 1 is common today. Two is a compromise for a short training; what matters is that the critic can follow.
+# The critic's value is larger with more steps. The Fréchet distances do not follow it: the values of these three trainings cannot be compared, since what each critic has learned to see differs, and so does its estimate. And a ranking by the Fréchet distance, so early in a training and for one seed, is hardly more than chance. Gulrajani et al. used five, and 1 is common today. What matters is that the critic can follow.
 #
 # ## The slider
 #
@@ -712,15 +736,18 @@ def strip(view):
 
 
 strip(by_penalty)
+W = by_penalty.distance
+for weight in list(by_penalty.critics)[1:]:
+    print(f"weight {weight:5g}: value {by_penalty.value(weight):.2f}, by the formula {W * (1 + W / (2 * weight)):.2f}; exact distance {W:.2f}")
 
 # %%
 strip(by_clip)
 
 # %% [markdown]
-# **The weight.** Without a penalty the slopes go off the scale (what lies beyond it is counted in the last bar): there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large. At the paper's weight the norms sit at the dotted line. A very large weight keeps them there just as well, but leaves the critic little care
-# for anything else: compare its value with the exact distance.
+# **The weight.** Without a penalty the slopes go off the scale (what lies beyond it is counted in the last bar): there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large: compare it with the formula. At the paper's weight the norms sit at the dotted line, and the value is near the distance, but the surface is still a bowl: it has found most of the distance, not yet the single clouds. A very large weight keeps the norms there just as well, but leaves the critic little care
+# for anything else, and in this time it has not even found the middle: its value is far below the formula's.
 #
-# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It comes near 1 only somewhere between two of these bounds, which nobody could have told beforehand, and another network would have another. And the arrows, what a generator would be told, point outwards, to the ring as a whole.
+# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It comes near 1 only somewhere between two of these bounds, and another network would have another. (Once trained, the weights stand at $\pm c$, and the bound by the entries is within a factor of ten of the slope: it tells the order of magnitude of $c$, no more.) And the arrows, what a generator would be told, point outwards everywhere, *beyond* the ring as well: a fake that has passed it is sent further away, until the next steps of the critic call it back.
 #
 # ## Common mistakes
 #
@@ -729,11 +756,11 @@ strip(by_clip)
 # One often reads $L_D=\mathbb E D(x)-\mathbb E D(G(z))$ and $L_G=\mathbb E D(G(z))$: the formula for the distance, taken for a loss. Four games on the ring: the right one, one with both signs turned, and two in which one player only has it wrong.
 
 # %%
-right = objective("wasserstein")
+correct = objective("wasserstein")
 turned = Objective("turned", lambda real, fake: real.mean() - fake.mean(), lambda fake: fake.mean())
 games = {
-    "right": right, "both turned": turned,
-    "only the critic's": right._replace(discriminator=turned.discriminator), "only the generator's": right._replace(generator=turned.generator),
+    "right": correct, "both turned": turned,
+    "only the critic's": correct._replace(discriminator=turned.discriminator), "only the generator's": correct._replace(generator=turned.generator),
 }  # fmt: skip
 figure, panels = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
 for axes, (name, game) in zip(panels, games.items()):
@@ -800,27 +827,28 @@ tries = {"right": GradientPenalty(10.0), "norm over channels": OverChannels(10.0
 strips, clothes = {}, train.images[:500]
 for name, constraint in tries.items():
     task = wgangp(width=16, constraint=constraint)
-    _, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=200, gpu=500),), progress=False)
+    scalars, distances, images = train_clothes(task, 128, (runtime.pick(ci=4, laptop=200, gpu=500),), progress=False)
+    value = np.mean([s["real"] - s["fake"] for s in scalars[-10:]])
     fake = task.generator.sample(len(clothes), seed=2).to(here)
     on_line = torch.lerp(clothes, fake, torch.rand(len(clothes), 1, 1, 1, device=here))
     by_pixel = torch.lerp(clothes, fake, torch.rand_like(clothes))
     at_data, at_line, mixed = (image_gradients(task.discriminator, x).norm(dim=1).mean() for x in (clothes, on_line, by_pixel))
     strips[name] = images[:20]
     print(f"{name:20} norm of the gradient at data {at_data:6.2f}, on the lines {at_line:6.2f}, at pixel-wise mixtures {mixed:6.2f}; "
-          f"Fréchet distance {distances[-1]:6.1f}")
+          f"value {value:5.1f}, Fréchet distance {distances[-1]:6.1f}")
 rows(strips, columns=20, zoom=1.5, label_width=150)
 
 # %% [markdown]
-# Look at the norms first. The right critic keeps its gradient near 1. The one with a norm for each pixel is pulled towards 28 and is many times steeper: its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper. The third one obeys at the mixtures, where it is looked at; compare its norm at the data with that of the right one. Fréchet distances after so
-# few steps say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
+# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1: the pictures are still far off, and the formula above says $1+\frac W{2\lambda}$. The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and nearly flat at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
+# With the third mistake the norm is a little larger at the data than at the mixtures where it is held, and no more: after so few steps it hardly shows in the norms, and in the pictures not at all. Fréchet distances so early say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
 #
 # ### Common mistake 4: momentum with clipping
 #
-# Adam's usual $\beta_1=0.9$ in a clipped WGAN. Arjovsky et al. (2017, section 4) warn of it: the critic's loss is not stationary, the momentum of the last steps points where the target *was*, and the clipping undoes part of each step without the optimiser knowing. They fell back on RMSProp, which is Adam with $\beta_1=0$ but for details.
+# Adam's usual $\beta_1=0.9$ in a clipped WGAN. Arjovsky et al. (2017, section 4) warn of it: the critic's loss is not stationary, and the momentum of the last steps points where the target *was*. (What is more, the clipping undoes part of each step without the optimiser knowing.) They fell back on RMSProp, which is Adam with $\beta_1=0$ but for details. Here both players get the momentum.
 
 # %%
-figure, (left, right_) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-for beta in (0.0, 0.9):
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
+for axes, beta in ((left, 0.0), (middle, 0.9)):
     far = []
     for seed in range(3):
         task, path = ring_task(seed, "wasserstein", Clip(0.1), betas=(beta, 0.99), critic_steps=3), []
@@ -828,18 +856,17 @@ for beta in (0.0, 0.9):
             path.append(step.scalars["real"] - step.scalars["fake"])
         fake = task.generator.sample(1000, seed=1).cpu()
         far.append(torch.cdist(fake, ring.centres).min(1).values.mean().item())
-    left.plot(path, label=f"β₁ = {beta:g}", lw=1)
+    axes.plot(path, lw=1)
+    axes.set(xlabel="step of the generator", ylabel="E D(x) - E D(G(z))", title=f"β₁ = {beta:g}, the last seed")
     print(f"β₁ = {beta:g}: fakes are, for three seeds, {[round(f, 2) for f in far]} from the nearest cloud")
-    right_.plot(*fake.T, ".", ms=3, alpha=0.5, label=f"fakes, β₁ = {beta:g}")
-left.set(xlabel="step of the generator", ylabel="E D(x) - E D(G(z))")
-left.legend()
-right_.plot(*ring.sample(400, 1).T, "k.", ms=2)
-right_.set(aspect="equal", title="the last seed")
-right_.legend(fontsize=8, markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
+    right.plot(*fake.T, ".", ms=3, alpha=0.5, label=f"fakes, β₁ = {beta:g}")
+right.plot(*ring.sample(400, 1).T, "k.", ms=2)
+right.set(aspect="equal", title="the last seed")
+right.legend(fontsize=8, markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# Compare the two rows of distances, seed by seed, and the two lines on the left: with momentum the critic's value swings, and the fakes of the last seed are still far from the ring.
+# Compare the two rows of distances, seed by seed, and the scales of the two lines: with momentum the critic's value swings, and the fakes of the last seed are still far from the ring.
 
 # %% [markdown]
 # ## Exercises
@@ -895,7 +922,7 @@ check(one_sided, steep, given[3], truth=lambda g, w: w * (torch.linalg.vector_no
 # * The critic maximises $\mathbb E D(x)-\mathbb E D(G(z))$: it minimises $\mathbb E D(G(z))-\mathbb E D(x)$, and the generator minimises $-\mathbb E D(G(z))$.
 # * Clipping the weights bounds the slope by an unknown constant and leaves a critic of simple functions, weights at the bounds, and gradients that vanish or explode in deep chains.
 # * The gradient penalty asks for slopes of norm 1 between data and fakes: the norm of a whole picture, one place a picture, on the raw score, no batch normalisation in the critic.
-# * The critic's value is worth watching: it is an estimate of a distance. But of a distance on *this* critic's scale: compare moments of one training, not two trainings.
+# * The critic's value is worth watching: it is an estimate of a distance. But of a distance on *this* critic's scale: compare moments of one training, not two trainings. And early on, when the distance is not small against $2\lambda$, it overstates it.
 #
 # ## References
 #
