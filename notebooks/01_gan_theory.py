@@ -672,7 +672,7 @@ plt.show()
 
 # %% [markdown]
 # The minimax push decays as the discriminator gets better: at the end of the line a fake is pushed by a tiny fraction of what it was at the start, though it is as far from the data as ever. The non-saturating push does not vanish, but look at how it goes on *growing*: it is the slope of a score that gets steeper without end, so its size says nothing about the distance either.
-# The critic with a gradient penalty comes to a slope of about 1.2 and stays there (the penalty is a spring and not a wall; chapter 03 computes the 1.2): that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
+# The critic with a gradient penalty comes to a slope of about 1.2 and stays there (the penalty is a spring and not a wall: by the formula of chapter 03 the slope is $1+\frac{W}{2\lambda}=1+\frac4{20}$): that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
 #
 # ### Common mistake 3: the minimax loss for the generator
 #
@@ -724,7 +724,7 @@ for axes, name in zip(panels, ("recommended", "a fast generator as well")):
 plt.show()
 
 # %% [markdown]
-# The swings on the right say that this game has not come to rest on the way. But the calm at its end is that of the learning rates, which fall to zero in all our trainings, and from the last hundred steps alone nobody could tell which is which:
+# The swings on the right say that this game has not come to rest on the way. But the calm at its end is that of the learning rates, which fall to zero in both trainings, and from the last hundred steps alone nobody could tell which is which:
 # two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
 # two bad players are as evenly matched as two good ones. So look at samples, and measure them by something that takes no part in the game: here, the modes; on images, the Fréchet distance (chapter 02).
 #

@@ -407,7 +407,7 @@ axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# Read from right to left, the way the gradient travels. On this logarithmic axis a straight line is a constant factor a layer: with a small bound the gradient is divided by it at each step from the last layer to the first, and the first layers learn nothing; with a large one it grows. There may be a bound between at which it keeps its size, but that would have to be found anew for every architecture.
+# Read from right to left, the way the gradient travels. On this logarithmic axis a straight line is a constant factor a layer: with a small bound the gradient is divided by the same factor at each step from the last layer to the first, and the first layers learn nothing; with a large one it grows. There may be a bound between at which it keeps its size, but that would have to be found anew for every architecture.
 # The line of the gradient penalty stays level by itself.
 #
 # ## The gradient penalty
@@ -839,7 +839,7 @@ for name, constraint in tries.items():
 rows(strips, columns=20, zoom=1.5, label_width=150)
 
 # %% [markdown]
-# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1: the pictures are still far off, and the formula above says $1+\frac W{2\lambda}$. The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and nearly flat at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
+# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1: the pictures are still far off, and the formula above says $1+\frac W{2\lambda}$. The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and much flatter at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
 # With the third mistake the norm is a little larger at the data than at the mixtures where it is held, and no more: after so few steps it hardly shows in the norms, and in the pictures not at all. Fréchet distances so early say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
 #
 # ### Common mistake 4: momentum with clipping

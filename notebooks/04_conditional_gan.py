@@ -246,7 +246,7 @@ for name, logits in {
 #
 # ## Training, live
 #
-# Both discriminators, from the same seed, against generators Non-saturating loss, no normalisation loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
+# Both discriminators, from the same seed, against generators with the same start. Non-saturating loss, no normalisation in the discriminator, and R1 at every fourth step. The pictures are those of an average of the generator's recent weights (`Ema`, chapter 06): one latent for all
 # ten columns in the upper row, another in the lower one. And at some steps we ask a classifier, which is no part of the game: what share of the pictures is of the class that was asked for?
 
 # %%
