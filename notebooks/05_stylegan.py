@@ -39,11 +39,11 @@ from torch.nn import functional as F
 from v101_utils import runtime, zoo
 from v101_utils.data.shapes import BACKGROUND, ShapeBatches, draw, sample_factors
 from v101_utils.gans import (
-    R1, AdaIN, EqualisedConv, EqualisedLinear, GrowingTask, Mapping, StyleDiscriminator, StyledLayer, StyleGenerator,
-    blur, grow_by, minibatch_deviation, shrink,
+    R1, AdaIN, EqualisedConv, EqualisedLinear, GrowingTask, Mapping, ModulatedLayer, StyleDiscriminator, StyledLayer,
+    StyleGenerator, blur, grow_by, minibatch_deviation, shrink,
 )  # fmt: skip
 from v101_utils.metrics import measure_shapes, path_length, separability, slerp
-from v101_utils.training import Ema, fit, warmup_cosine
+from v101_utils.training import Ema, fit
 from v101_utils.view import curves, grid, rows, source, use_style
 
 runtime.set_up(seed=0)
@@ -136,7 +136,7 @@ for name, space in (("Z", many), ("W", found @ turn)):
 #
 # ### The generator, layer by layer
 #
-# The real thing, as a list. The first column is the size of the picture that a layer works at, then its channels. Each layer has a style: an affine map from $w$ to two numbers a channel.
+# The real thing, as the paper has it, in the size of the network that ships. The first column is the size of the picture that a layer works at, then its channels. Each layer has a style: an affine map from $w$ to two numbers a channel.
 
 # %%
 def weights(network):
@@ -156,9 +156,10 @@ def listing(network):
         hook.remove()
 
 
-print(f"mapping: {len(model.mapping.layers)} layers of {model.latent_dim} numbers, {weights(model.mapping):,} weights")
-listing(model)
-print(f"to colours: a 1x1 convolution to {model.shape[0]} channels; in all {weights(model):,} weights")
+first = StyleGenerator()
+print(f"mapping: {len(first.mapping.layers)} layers of {first.latent_dim} numbers, {weights(first.mapping):,} weights")
+listing(first)
+print(f"to colours: a 1x1 convolution to {first.shape[0]} channels; in all {weights(first):,} weights")
 
 # %%
 source(StyledLayer)
@@ -255,13 +256,46 @@ same = torch.allclose(layer(louder, w), out, atol=1e-3)
 print(f"channels made 100, 1 and 0.1 times as large, then moved by 7: the same result {same}")
 
 # %% [markdown]
+# **What it costs.** The mean and deviation that AdaIN takes away are those of *this* picture. Let a channel be 1 on a spot that covers the share $p$ of the picture, and 0 elsewhere. Its mean is $p$ and its deviation $\sqrt{p(1-p)}$, so that the spot comes out at $\sqrt{(1-p)/p}$: a small spot louder than a large one, after every layer anew, and the convolutions have to undo it.
+# (In faces Karras and others, 2020, saw droplets: small strong spots, by which the generator governs the deviation of a whole channel and so gets a signal past the normalisation.)
+#
+# **What replaced it** divides by the deviation that is to be *expected*, whatever the picture. Let $w$ give a scale $s_j$ for each channel that *enters* a convolution with weights $v_{ijk}$ (to channel $i$, from channel $j$, at place $k$ of the kernel). Were the inputs independent and of deviation 1, then scaled by $s$ they would leave it with the deviation in the root below. Divide by it:
+#
+# $$v'_{ijk}=\frac{s_j\,v_{ijk}}{\sqrt{\sum_{j,k}(s_j\,v_{ijk})^2+10^{-8}}} .$$
+#
+# That is *weight demodulation* (2020, sec. 2.2). It costs no convolution for each picture: scale what enters, divide what leaves. **The network that ships has this layer** in the place of AdaIN; all else is as in the list above. (Trained as long with AdaIN, its shapes had outlines that were neither round nor straight.)
+
+# %%
+source(ModulatedLayer.forward)
+
+# %% [markdown]
+# ### Check: weights or what goes in and out, and spots of two sizes
+#
+# The layer beside convolutions with the weights $v'$, one for each picture (times the gain $\sqrt2$). And the two spots.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+torch.manual_seed(0)
+layer, x, w = ModulatedLayer(4, 6, 8), torch.randn(2, 4, 16, 16), torch.randn(2, 8)
+by_weights = []
+for picture, scale in zip(x, 1 + layer.to_style(w)):
+    v = layer.conv.weight * layer.conv.scale * scale[:, None, None]  # (6, 4, 3, 3)
+    v = v / (v.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+    by_weights.append(F.leaky_relu(F.conv2d(picture, 2**0.5 * v, layer.conv.bias, padding=1), 0.2))
+print(f"the same: {torch.allclose(layer(x, w, torch.zeros), torch.stack(by_weights), atol=1e-5)}")
+for side in (2, 8):
+    spot, p = torch.zeros(1, 1, 16, 16), side**2 / 256
+    spot[..., :side, :side] = 1
+    print(f"a spot on {p:3.0%} of the picture leaves AdaIN at {F.instance_norm(spot).max():.2f}; formula {((1 - p) / p) ** 0.5:.2f}")
+
+# %% [markdown]
 # ### 4. Noise for every pixel
 #
 # Hair, leaves, pores: where each is does not matter, but they must be somewhere. A generator without noise must invent such chance out of $z$. StyleGAN hands it over: one normal number for each *pixel*, the same for all channels, times a strength that each channel has learned (it starts at zero),
 #
 # $$x_{i,p}\leftarrow x_{i,p}+s_i\,n_p,\qquad n_p\sim\mathcal N(0,1).$$
 #
-# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place? (A strength is in units of the channel's values, before the style.)
+# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place? (A strength is in units of the channel's values.)
 
 # %%
 for i, layer in enumerate(model.layers):
@@ -399,7 +433,7 @@ print(f"paid at steps {paid}, each time as part of the loss times {constraint.ev
 # %% [markdown]
 # ## Training, live
 #
-# A small pair from nothing, from 4 by 4 to 16 by 16. A sixth of the steps is spent at 4 by 4, a third on the way to 8 by 8 and there, the other half on the way to 16 by 16 and there. Everything above is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
+# A small pair from nothing, with AdaIN, from 4 by 4 to 16 by 16. A sixth of the steps is spent at 4 by 4, a third on the way to 8 by 8 and there, the other half on the way to 16 by 16 and there. Everything above is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
 
 # %%
 source(GrowingTask.training_step)
@@ -731,7 +765,7 @@ rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items
 #
 # ## What came after
 #
-# Karras and others (2020) found that AdaIN itself leaves marks, droplets that the generator makes to get a signal past the normalisation, and replaced it by scaling the *weights* of each convolution; progressive growing went too, since it makes details stick to places. In its place came skip connections, and a regulariser that is kin to the path length of this chapter.
+# With AdaIN (section 3) progressive growing went too, since it makes details stick to places (Karras and others 2020). In its place came skip connections, and a regulariser that is kin to the path length of this chapter.
 # Mapping, styles, noise, truncation and R1 stayed; to pay R1 only now and then, which we have borrowed, came with that paper.
 #
 # ## Exercises
@@ -748,14 +782,9 @@ def adain(x, scale, shift):  # (B, C, H, W), (B, C), (B, C) -> (B, C, H, W)
     ...
 
 
-def adain_truth(x, scale, shift):
-    deviation, mean = torch.std_mean(x, dim=(2, 3), correction=0, keepdim=True)
-    return scale[:, :, None, None] * (x - mean) / deviation + shift[:, :, None, None]
-
-
 x = torch.randn(2, 3, 8, 8, generator=runtime.generator(13), dtype=torch.float64)
 style = x, *torch.randn(2, 2, 3, generator=runtime.generator(14), dtype=torch.float64)
-check(adain, *style, truth=adain_truth)
+check(adain, *style)
 
 
 # %% [markdown]
@@ -766,13 +795,9 @@ def truncated(ws, mean, psi, cutoff):  # (B, layers, D), (D,), two numbers -> (B
     ...
 
 
-def truncated_truth(ws, mean, psi, cutoff):
-    return torch.cat([torch.lerp(mean, ws[:, :cutoff], psi), ws[:, cutoff:]], 1)
-
-
 ws = torch.randn(4, 8, 6, generator=runtime.generator(15))
 given = ws, torch.randn(6, generator=runtime.generator(16)), torch.tensor(0.6), torch.tensor(3)
-check(truncated, *given, truth=truncated_truth)
+check(truncated, *given)
 
 
 # %% [markdown]
@@ -784,13 +809,13 @@ def deviation(x):  # (G, C, H, W) -> a number
 
 
 group = torch.randn(4, 5, 4, 4, generator=runtime.generator(18))
-check(deviation, group, truth=lambda x: minibatch_deviation(x)[0, -1, 0, 0])
+check(deviation, group)
 
 # %% [markdown]
 # ## Summary
 #
 # * $z$ has to be normal; $w=f(z)$ may be distributed as the factors are. Path length, separability and $R^2$ say how far a network made use of that; measure before you repeat it.
-# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel. AdaIN forgets the means and deviations that were there, not the pattern, so styles are local, and layers can take theirs from different pictures.
+# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel or, since 2020, as a scale that is demodulated. Either forgets the scale that was there, not the pattern, so styles are local, and layers can take theirs from different pictures.
 # * What makes it train is in the small print: one length of $z$, an equalised rate (a hundredth of it in the mapping), blur, the minibatch's deviation, fading in, R1. What makes it good and useful, too: noise, a learned constant, mixing, two running averages.
 # * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. One pays for the typical with variety.
 #
@@ -822,6 +847,6 @@ def deviation(x):
     return x.std(0, correction=0).mean()
 
 
-check(adain, *style, truth=adain_truth)
-check(truncated, *given, truth=truncated_truth)
-check(deviation, group, truth=lambda x: minibatch_deviation(x)[0, -1, 0, 0])
+check(adain, *style)
+check(truncated, *given)
+check(deviation, group)

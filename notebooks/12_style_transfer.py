@@ -49,7 +49,7 @@ zoom = 192 / side
 # %% [markdown]
 # ## The picture first
 #
-# Four styles, and what becomes of one photograph in each. (The photograph itself stands in "One larger picture", below.) Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
+# A photograph, four styles, and what becomes of it in each. Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
 
 # %%
 content = photo("astronaut", side=side).to(here)
@@ -57,10 +57,11 @@ names = ("strokes", "mosaic", "waves", "ihc")
 styles = {name: any_style(name, 2 * side).to(here) for name in names}
 made = {name: last(stylise(content, style, steps=steps)).picture for name, style in styles.items()}
 shown = [F.interpolate(style, content.shape[2:], mode="area") for style in styles.values()]
-rows({"style": torch.cat(shown), "result": torch.cat(list(made.values()))}, zoom=zoom)
+blank = torch.ones_like(content)
+rows({"styles": torch.cat([blank, *shown]), "photograph,\nand results": torch.cat([content, *made.values()])}, zoom=0.8 * zoom)
 
 # %% [markdown]
-# What comes over is palette and grain; tiles, strokes and waves do not. (In the last two not even the palette is quite right: the pink and lilac of the third and the pink and green of the fourth are nowhere in those styles.)
+# From left to right: strokes, mosaic, waves, tissue. What comes over is palette and grain; tiles, strokes and waves do not. (In the last two not even the palette is quite right: the pink and lilac of the third and the pink and green of the fourth are nowhere in those styles.)
 #
 # No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random.
 # What they lack, beside a large network trained on a million photographs, we shall see as well: it is the reason for what is missing.
@@ -137,24 +138,26 @@ print("another image of the batch differs:", not torch.allclose(gram(features)[0
 # %% [markdown]
 # ### Textures from noise
 #
-# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all, and for its palette, a loss of its own that is explained below. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
-# (it is the style loss, defined below: 0 is perfect). The first picture shows a quarter of the style; the other three quarters have more red and blue.
+# Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all; and at last for its palette besides, a loss of its own that is explained below. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
+# (it is the style loss, defined below: 0 is perfect). First the style itself, whole and at the same scale.
 
 # %%
 texture = styles["mosaic"][..., : 2 * small, : 2 * small]
-grown, judge = [texture[..., :small, :small]], FilterBank((3, 7, 15, 23), 48, seed=1).to(here)
+judge, grown = FilterBank((3, 7, 15, 23), 48, seed=1).to(here), {}
 wanted = {layer: gram(maps) for layer, maps in judge(texture).items()}
-for sizes in ((3,), (7,), (15,), (3, 7, 15, 23)):
-    aims = {"features": FilterBank(sizes, 48, strided=True), "content_weight": 0, "steps": 2 * few}
-    grown.append(last(stylise(torch.zeros_like(grown[0]), texture, start="noise", **aims)).picture)
-    errors = {layer: style_loss({layer: gram(maps)}, {layer: wanted[layer]}) for layer, maps in judge(grown[-1]).items()}
-    print(f"from {', '.join(map(str, sizes)):12} ", "  ".join(f"{layer} {error.item():.3f}" for layer, error in errors.items()))
-rows({"style, then\nfrom 3, 7, 15\nand all": torch.cat(grown)}, zoom=140 / small)
+for sizes, palette in (((3,), 0), ((7,), 0), ((15,), 0), ((3, 7, 15, 23), 0), ((3, 7, 15, 23), 3)):
+    aims = {"features": FilterBank(sizes, 48, strided=True), "content_weight": 0, "palette_weight": palette, "steps": 2 * few}
+    name = "from " + ", ".join(map(str, sizes)) + (", and palette" if palette else "")
+    grown[name] = last(stylise(torch.zeros_like(texture[..., :small, :small]), texture, start="noise", **aims)).picture
+    errors = {layer: style_loss({layer: gram(maps)}, {layer: wanted[layer]}) for layer, maps in judge(grown[name]).items()}
+    print(f"{name:27} ", "  ".join(f"{layer} {error.item():.3f}" for layer, error in errors.items()))
+display(rows({"style": texture}, zoom=140 / small, label_width=110))
+rows({"from 3, 7, 15,\nfrom all,\nand palette": torch.cat(list(grown.values()))}, zoom=140 / small, label_width=110)
 
 # %% [markdown]
-# To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is about half as large. So several sizes are used.
+# To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is smaller than that of any single size. So several sizes are used.
 #
-# All have the colours of the mosaic, which the palette loss sees to; none has its tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
+# The first four have hues of the mosaic, for the filters see how colours change together, but on a ground of mid-grey: filters of mean zero do not know how dark or how red an area is. In the last one the palette loss does, and it costs a little in every column. None has the tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
 # which a deep network has and one layer has not. So choose styles that are mostly colours and fine grain, not objects.
 #
 # ## The losses
@@ -201,7 +204,7 @@ source(Aim.__call__)
 # So that it is not always the same places that are skipped, each step cuts off some rows at the top and columns at the left, a few, drawn anew (`shift`); the filters then lie elsewhere.
 
 # %%
-from v101_utils.style.descent import adam, lbfgs
+from v101_utils.style.descent import adam
 
 source(adam)
 
@@ -472,7 +475,7 @@ def my_gram(features):  # (B, C, h, w) -> (B, C, C)
 
 
 maps = torch.randn(3, 5, 4, 6, generator=runtime.generator(6))
-check(my_gram, maps, truth=gram)
+check(my_gram, maps)
 
 
 # %% [markdown]
@@ -483,7 +486,7 @@ def my_variation(images):  # (B, C, H, W) -> a scalar
     ...
 
 
-check(my_variation, maps, truth=total_variation)
+check(my_variation, maps)
 
 
 # %% [markdown]
@@ -495,7 +498,7 @@ def guided_gram(features, mask):  # (B, C, h, w), (h, w) of 0 and 1 -> (B, C, C)
 
 
 mask = (torch.arange(24).view(4, 6) % 3 > 0).float()
-check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]))
+check(guided_gram, maps, mask)
 
 # %% [markdown]
 # ## Summary
@@ -532,6 +535,6 @@ def guided_gram(features, mask):
     return torch.einsum("bchw,bdhw,hw->bcd", features, features, mask) / mask.sum()
 
 
-check(my_gram, maps, truth=gram)
-check(my_variation, maps, truth=total_variation)
-check(guided_gram, maps, mask, truth=lambda f, m: gram(f[:, :, m > 0][..., None]))
+check(my_gram, maps)
+check(my_variation, maps)
+check(guided_gram, maps, mask)

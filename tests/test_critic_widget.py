@@ -10,8 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from v101_utils.data.ring import Ring
-from v101_utils.gans import PointDiscriminator
 from v101_utils.widgets.critic import CriticView, critic_slider
 
 

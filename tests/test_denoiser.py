@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from v101_utils.diffusion import PREDICTS, Clipped, Denoiser, GaussianMixture, add_noise, cosine, linear, ve
+from v101_utils.diffusion import PREDICTS, Clipped, Denoiser, GaussianMixture, cosine, linear, ve
 from v101_utils.diffusion.denoiser import both, target
 from v101_utils.nn import UNet
 

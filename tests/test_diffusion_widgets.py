@@ -1,7 +1,6 @@
 """The knobs of diffusion, as pure functions and as callbacks; tests/browser drives one in a page."""
 
 import io
-import time
 
 import numpy as np
 import pytest

@@ -8,7 +8,8 @@ from scipy import ndimage, stats
 from torch.nn import functional as F
 
 from v101_utils.gans import (
-    AdaIN, EqualisedConv, EqualisedLinear, Mapping, StyledLayer, StyleDiscriminator, StyleGenerator, blur, minibatch_deviation,
+    AdaIN, EqualisedConv, EqualisedLinear, Mapping, ModulatedLayer, StyledLayer, StyleDiscriminator, StyleGenerator, blur,
+    minibatch_deviation,
 )  # fmt: skip
 from v101_utils.gans.equalised import downsample, upsample
 
@@ -97,6 +98,24 @@ def test_noise_is_one_number_a_pixel_in_each_channels_measure():
     assert shapes == [(2, 1, 8, 8)]
 
 
+def test_demodulation_is_one_convolution_a_picture_with_weights_of_its_own():
+    """The grouped convolution of Karras et al. 2020, eq. 1 to 3: of the batch as one picture with B times as many channels."""
+    layer, x, w = randomised(ModulatedLayer(3, 4, 6, up=True)), normal(2, 3, 8, 8), normal(2, 6)
+    weights = layer.conv.weight * (1 + layer.to_style(w))[:, None, :, None, None]  # (B, out, in, 3, 3)
+    weights = weights * (weights.square().sum((2, 3, 4), keepdim=True) + 1e-8 / layer.conv.scale**2).rsqrt()
+    out = F.conv2d(upsample(x).view(1, 6, 16, 16), weights.view(8, 3, 3, 3), padding=1, groups=2).view(2, 4, 16, 16)
+    noise = normal(2, 1, 16, 16, seed=3)
+    out = F.leaky_relu(2**0.5 * out + layer.conv.bias.view(4, 1, 1) + layer.noise_strength * noise, 0.2)
+    torch.testing.assert_close(layer(x, w, lambda shape: noise), out, atol=1e-5, rtol=1e-4)
+
+
+def test_whatever_the_style_demodulated_noise_has_one_deviation():
+    layer, x = ModulatedLayer(16, 8, 6), normal(50, 16, 32, 32)
+    for loudness in (1.0, 100.0):
+        out = layer(x, loudness * normal(1, 6, seed=4).expand(50, -1), torch.zeros)
+        torch.testing.assert_close(out.square().mean((0, 2, 3)), torch.full((8,), 1.04), atol=0.1, rtol=0)  # (1 + 0.2^2) / 2 of 2
+
+
 # Sampling and blur
 
 
@@ -152,8 +171,9 @@ def test_equal_images_have_no_deviation_and_a_finite_gradient(dtype):
 # The networks
 
 
-def test_shapes_at_every_growth():
-    generator, discriminator = small(widths=(8, 6, 4)), randomised(StyleDiscriminator(3, (8, 6, 4)))
+@pytest.mark.parametrize("layer", [StyledLayer, ModulatedLayer])
+def test_shapes_at_every_growth(layer):
+    generator, discriminator = small(widths=(8, 6, 4), layer=layer), randomised(StyleDiscriminator(3, (8, 6, 4)))
     assert generator.shape == (3, 16, 16) and len(generator.layers) == 6 and generator.growth == 2
     for growth, side in ((0.0, 4), (0.5, 8), (1.0, 8), (1.25, 16), (2.0, 16)):
         for network in (generator, discriminator):

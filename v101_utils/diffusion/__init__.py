@@ -1,7 +1,7 @@
 """Diffusion as three independent choices: a noise schedule, a denoiser, a sampler. Guidance wraps a denoiser and is one."""
 
 from v101_utils.diffusion.denoiser import PREDICTS, Denoiser, Prediction
-from v101_utils.diffusion.guidance import Clipped, Guided
+from v101_utils.diffusion.guidance import Clipped, Guided, Wrapped
 from v101_utils.diffusion.latent import LatentDiffusion
 from v101_utils.diffusion.likelihood import bits_per_dimension, dequantise, log_likelihood
 from v101_utils.diffusion.mixture import GaussianMixture
@@ -13,7 +13,7 @@ from v101_utils.diffusion.task import DiffusionTask, add_noise, drop_labels, str
 
 __all__ = [
     "Clipped", "Denoiser", "DiffusionTask", "GaussianMixture", "Guided", "LatentDiffusion", "PREDICTS", "Prediction",
-    "Rescheduled", "SAMPLERS", "Schedule", "State", "add_noise", "ancestral", "bits_per_dimension", "cosine", "ddim",
+    "Rescheduled", "SAMPLERS", "Schedule", "State", "Wrapped", "add_noise", "ancestral", "bits_per_dimension", "cosine", "ddim",
     "dequantise", "dpm", "drop_labels", "euler_maruyama", "from_betas", "heun", "linear", "log_likelihood", "ode",
     "predictor_corrector", "sample", "score", "stratified", "sub_vp", "trajectory", "ve", "vp",
 ]  # fmt: skip

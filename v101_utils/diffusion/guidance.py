@@ -8,7 +8,16 @@ from torch import nn
 from v101_utils.diffusion.schedule import spread
 
 
-class Guided(nn.Module):
+class Wrapped(nn.Module):
+    """A denoiser that asks another one, of the same schedule and labels."""
+
+    def __init__(self, denoiser):
+        super().__init__()
+        self.denoiser, self.schedule, self.classes = denoiser, denoiser.schedule, denoiser.classes
+        self.label_shape = getattr(denoiser, "label_shape", ())
+
+
+class Guided(Wrapped):
     """Classifier-free guidance (Ho & Salimans 2022): eps = eps_null + scale (eps_label - eps_null).
 
     scale 0 ignores the label, 1 is the conditional denoiser itself, above 1 exaggerates what the label adds; the paper
@@ -17,16 +26,14 @@ class Guided(nn.Module):
     """
 
     def __init__(self, denoiser, scale: float = 3.0, interval: tuple[float, float] = (0.0, 1.0)):
-        super().__init__()
+        super().__init__(denoiser)
         if not denoiser.classes:
             raise ValueError("guidance needs a denoiser with labels, and this one has no classes")
         if not 0 <= scale < math.inf:
             raise ValueError(f"guidance {scale}: it should be 0 (the label is ignored) or more; 1 is none")
         if not 0 <= interval[0] < interval[1] <= 1:
             raise ValueError(f"interval {interval}: it should be two times, 0 <= from < to <= 1")
-        self.denoiser, self.scale, self.interval = denoiser, scale, interval
-        self.schedule, self.classes = denoiser.schedule, denoiser.classes
-        self.label_shape = getattr(denoiser, "label_shape", ())
+        self.scale, self.interval = scale, interval
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         if labels is None or labels.shape != (len(x), *self.label_shape):
@@ -41,13 +48,8 @@ class Guided(nn.Module):
         return type(two)(*(torch.lerp(without, labelled, scale) for labelled, without in (part.chunk(2) for part in two)))
 
 
-class Clipped(nn.Module):
+class Clipped(Wrapped):
     """A denoiser whose images stay in [-1, 1], with eps computed anew from the clipped image so that the two agree."""
-
-    def __init__(self, denoiser):
-        super().__init__()
-        self.denoiser, self.schedule, self.classes = denoiser, denoiser.schedule, denoiser.classes
-        self.label_shape = getattr(denoiser, "label_shape", ())
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         prediction = self.denoiser(x, t, labels)

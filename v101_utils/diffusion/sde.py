@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
-from v101_utils.diffusion.samplers import State, check_falling, levels, stride_variance
+from v101_utils.diffusion.guidance import Wrapped
+from v101_utils.diffusion.samplers import State, check_falling, levels
 from v101_utils.diffusion.schedule import Schedule, spread
 
 
@@ -38,7 +38,7 @@ def _linear_beta(first: float, last: float) -> Callable:
     return lambda t: -first * t - 0.5 * (last - first) * t.square()  # minus the integral of beta
 
 
-class Rescheduled(nn.Module):
+class Rescheduled(Wrapped):
     """A denoiser that was made for one schedule, for another: the same noise, looked at in other units.
 
     What a network has to know is how much noise there is for the image, sigma / alpha. So x at time t of `schedule` is
@@ -47,19 +47,17 @@ class Rescheduled(nn.Module):
     """
 
     def __init__(self, denoiser, schedule: Schedule):
-        super().__init__()
+        super().__init__(denoiser)
         new, known = schedule.log_snr(1.0).item(), denoiser.schedule.log_snr(1.0).item()
         if new < known - 1e-6:
             raise ValueError(f"{schedule.name} ends with {math.exp(-new / 2):.4g} times as much noise as image, and the denoiser was "
                              f"made for {math.exp(-known / 2):.4g} at most: choose a schedule that ends earlier")
-        self.denoiser, self.schedule = denoiser, schedule
-        self.classes, self.shape = denoiser.classes, getattr(denoiser, "shape", None)
-        self.label_shape = getattr(denoiser, "label_shape", ())
+        self.schedule, self.shape = schedule, getattr(denoiser, "shape", None)
 
     def forward(self, x: torch.Tensor, t, labels: torch.Tensor | None = None):
         old, t = self.denoiser.schedule, t.detach().cpu().double() if isinstance(t, torch.Tensor) else t
-        u = old.time_at(self.schedule.log_snr(t))  # a number or (B,), in float64
-        return self.denoiser(x * spread(old.alpha(u) / self.schedule.alpha(t), x), u, labels)
+        old_t = old.time_at(self.schedule.log_snr(t))  # a number or (B,), in float64
+        return self.denoiser(x * spread(old.alpha(old_t) / self.schedule.alpha(t), x), old_t, labels)
 
 
 def score(denoiser, x: torch.Tensor, t, labels: torch.Tensor | None = None) -> torch.Tensor:

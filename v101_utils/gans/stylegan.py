@@ -1,4 +1,4 @@
-"""StyleGAN's generator (Karras et al. 2019), whole, in a size for small machines."""
+"""StyleGAN's generator (Karras et al. 2019), whole, in a size for small machines; and the layer that came after AdaIN (2020)."""
 
 import math
 
@@ -63,24 +63,49 @@ class StyledLayer(nn.Module):
         return self.style(F.leaky_relu(x, SLOPE), w)
 
 
+class ModulatedLayer(nn.Module):
+    """StyleGAN2's layer (Karras et al. 2020, sec. 2.2): w scales the channels that enter the convolution, then noise, leaky ReLU.
+
+    Inputs of deviation 1, scaled by s, would leave the convolution with deviation sqrt(sum (s * weight)^2), by which its output
+    is divided ("demodulation"). So it takes away the deviation that a style would be expected to bring, where AdaIN takes
+    away the mean and deviation that this picture has. Arguments are those of `StyledLayer`.
+    """
+
+    def __init__(self, channels_in: int | None, channels: int, latent_dim: int, up: bool = False):
+        super().__init__()
+        self.up, self.conv = up, EqualisedConv(channels_in or channels, channels)
+        self.to_style = EqualisedLinear(latent_dim, channels_in or channels)
+        self.noise_strength = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: torch.Tensor, w: torch.Tensor, noise) -> torch.Tensor:
+        x, scale = upsample(x) if self.up else x, 1 + self.to_style(w)  # scale: (B, in)
+        weight = self.conv.weight * self.conv.scale  # (out, in, 3, 3)
+        expected = (scale.square() @ weight.square().sum((2, 3)).T + 1e-8).sqrt()  # (B, out)
+        x = F.conv2d(x * scale[:, :, None, None], weight, padding=1) * (math.sqrt(2) / expected)[:, :, None, None]
+        x = x + self.conv.bias[:, None, None] + self.noise_strength * noise((len(x), 1, *x.shape[2:])).to(x)
+        return F.leaky_relu(x, SLOPE)
+
+
 class StyleGenerator(nn.Module, Growth):
     """Latents (B, latent_dim) to images (B, channels, size, size), about in [-1, 1], by way of w and two styles a resolution.
 
     widths: channels at 4x4, 8x8, ... up to `size`. Every layer of `layers` takes a w of its own, so that coarse and fine
     may come from different latents: `mixing` is the share of training images for which they do (sec. 3.1). `w_average`
-    follows the mean of w, towards which `psi` below 1 draws a sample (truncation, app. B).
+    follows the mean of w, towards which `psi` below 1 draws a sample (truncation, app. B). layer: how w acts on a
+    layer, `StyledLayer` (AdaIN) or `ModulatedLayer`.
     """
 
-    def __init__(self, channels: int = 3, latent_dim: int = 64, widths=(64, 48, 32, 16), mixing: float = 0.9):
+    def __init__(self, channels: int = 3, latent_dim: int = 64, widths=(64, 48, 32, 16), mixing: float = 0.9, layer=StyledLayer):
         super().__init__()
         self.init_growth(len(widths))
         size = 4 * 2 ** (self.levels - 1)
         self.latent_dim, self.mixing, self.shape = latent_dim, mixing, (channels, size, size)
         self.mapping = Mapping(latent_dim)
-        self.start = nn.Parameter(torch.ones(1, widths[0], 4, 4))  # the same for every picture
-        layers = [StyledLayer(None, widths[0], latent_dim), StyledLayer(widths[0], widths[0], latent_dim)]
+        begin = torch.ones if layer is StyledLayer else torch.randn  # each as its paper has it
+        self.start = nn.Parameter(begin(1, widths[0], 4, 4))  # the same for every picture
+        layers = [layer(None, widths[0], latent_dim), layer(widths[0], widths[0], latent_dim)]
         for a, b in zip(widths, widths[1:]):
-            layers += [StyledLayer(a, b, latent_dim, up=True), StyledLayer(b, b, latent_dim)]
+            layers += [layer(a, b, latent_dim, up=True), layer(b, b, latent_dim)]
         self.layers = nn.ModuleList(layers)
         self.to_rgb = nn.ModuleList(EqualisedConv(w, channels, kernel=1, gain=1.0) for w in widths)
         self.register_buffer("w_average", torch.zeros(latent_dim))

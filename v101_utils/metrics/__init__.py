@@ -6,10 +6,10 @@ from v101_utils.metrics.frechet import FrechetDistance
 from v101_utils.metrics.latent_space import conditional_entropy, path_length, separability, slerp
 from v101_utils.metrics.modes import mode_coverage
 from v101_utils.metrics.shape_factors import MEASURED, measure_shapes
-from v101_utils.metrics.two_sample import energy_distance, two_sample_test
+from v101_utils.metrics.two_sample import energy_distance, matching_distance, two_sample_test
 
 __all__ = [
     "Classifier", "ClassifierTask", "FrechetDistance", "MEASURED", "accuracy", "conditional_entropy", "energy_distance",
-    "measure_shapes", "mode_coverage", "mutual_information", "mutual_information_gap", "path_length", "recognised",
+    "matching_distance", "measure_shapes", "mode_coverage", "mutual_information", "mutual_information_gap", "path_length", "recognised",
     "separability", "slerp", "two_sample_test",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from torch import nn
 from v101_utils.data import fashion_mnist, to_unit
 from v101_utils.data.shapes import draw, sample_factors
 from v101_utils.gans import (
-    R1, AdversarialTask, Discriminator, Generator, GradientPenalty, GrowingTask, StyleDiscriminator, grow_by,
+    R1, AdversarialTask, Discriminator, Generator, GradientPenalty, GrowingTask, ModulatedLayer, StyleDiscriminator, StyleGenerator, grow_by,
 )  # fmt: skip
 from v101_utils.metrics import MEASURED, measure_shapes, path_length, recognised, separability, slerp
 from v101_utils.runtime import generator as random_generator
@@ -64,6 +64,11 @@ def gan_fashion_figures(model: nn.Module) -> dict[str, float]:
         "frechet_2000_samples_psi_0.75": frechet(to_unit(truncated)),
         "labels_right_psi_0.75": label_accuracy(truncated, labels),
     }
+
+
+def stylegan() -> StyleGenerator:
+    """With the later layer: trained as long, one with AdaIN gives outlines that are neither round nor straight."""
+    return StyleGenerator(layer=ModulatedLayer)
 
 
 def stylegan_task(generator: nn.Module) -> Task:

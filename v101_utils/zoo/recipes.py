@@ -10,7 +10,6 @@ from v101_utils.data import Batches, fashion_mnist, to_unit
 from v101_utils.data.shapes import SHAPES as DRAWN
 from v101_utils.data.shapes import ShapeBatches, draw, sample_factors
 from v101_utils.diffusion import Denoiser, DiffusionTask, cosine
-from v101_utils.gans import StyleGenerator
 from v101_utils.metrics import Classifier, ClassifierTask, FrechetDistance, accuracy, mutual_information_gap
 from v101_utils.metrics.prompts import PromptClassifier, PromptTask
 from v101_utils.nn import UNet
@@ -160,8 +159,8 @@ RECIPES: dict[str, Recipe] = {
         gans.gan_fashion_figures, ema=0.999,
     ),
     "stylegan-shapes": Recipe(
-        "StyleGAN of drawn shapes", SHAPES, StyleGenerator, gans.stylegan_task,
-        lambda seed, device: ShapeBatches(16, seed, device=device), {"ci": 10, "laptop": 20_000, "gpu": 120_000},
+        "StyleGAN of drawn shapes", SHAPES, gans.stylegan, gans.stylegan_task,
+        lambda seed, device: ShapeBatches(16, seed, device=device), {"ci": 10, "laptop": 16_000, "gpu": 120_000},
         gans.stylegan_shapes_figures, ema=0.999,
     ),
     "classifier-shapes": Recipe(
