@@ -78,7 +78,7 @@ grid(model.sample(40, seed=7), columns=10)
 # 3. No fully connected hidden layers.
 # 4. ReLU in the generator, with tanh at its end; leaky ReLU in the discriminator.
 #
-# And settings (section 4), among them: weights start from $\mathcal N(0,0.02^2)$, Adam runs with $\beta_1=0.5$ rather than 0.9 and a rate of 0.0002 rather than 0.001, and images are scaled to $[-1,1]$. (The rate is the one that we break throughout: our games are short, and run at 0.001, which in the longer ones falls to zero.)
+# And settings (section 4), among them: weights start from $\mathcal N(0,0.02^2)$, Adam runs with $\beta_1=0.5$ rather than 0.9 and a rate of 0.0002 rather than 0.001, and images are scaled to $[-1,1]$. (The rate is the one of these that we break throughout, for our games are short: it rises to 0.001 over the first 100 steps and then falls to zero by the last, in all of them. Adam's $\beta_2$ is 0.99 here rather than the usual 0.999, for the same reason.)
 #
 # None of this was derived; it was found by trying. So we shall try, too. But first the parts.
 #
@@ -142,7 +142,7 @@ plt.show()
 
 # %% [markdown]
 # With kernel 3 or 5 neighbouring pixels are made of different numbers of terms: a **checkerboard**, before any weight is learnt. The network can learn to cancel it, but need not (Odena et al., 2016). With $k$ a multiple of $s$ every pixel away from the border
-# gets equally many. That is why both our networks use kernel 4 at stride 2. (Look at the border of the middle one, too: fewer copies arrive there.) It removes the cause that lies in the counting, not every pattern of dots: you will see some below.
+# gets equally many. That is why both our networks use kernel 4 at stride 2 (the discriminator, too: its backward pass is a transposed convolution, and would hand a checkerboard to the generator as a gradient). (Look at the border of the middle one, too: fewer copies arrive there.) It removes the cause that lies in the counting, not every pattern of dots: you will see some below.
 #
 # ## The architecture
 #
@@ -185,7 +185,7 @@ walk([*discriminator.features, discriminator.to_score], torch.zeros(2, 1, 28, 28
 # ### One layer that sees the whole
 #
 # At this size rule 3 has a price. Two strided convolutions are all there is: a number of the second one's output has seen 10 by 10 pixels of the 28 by 28, and the score is a weighted sum of such numbers. So no part of the discriminator knows whether a sleeve and a sole go together; each place is judged by itself, and the sum cannot tell
-# a picture from a patchwork. With the paper's four convolutions the last one sees most of a picture. The network that you saw above therefore breaks the rule, in one place each: a fully connected layer before the score, which sees the whole, and another between the latent and the first 7x7 pixels. So does our live training. Where we test the other rules, we keep this one,
+# a picture from a patchwork. With the paper's four convolutions the last one sees most of a picture. The network that drew the pictures at the top of this chapter therefore breaks the rule, in one place in each player: a fully connected layer before the score, which sees the whole, and another between the latent and the first 7x7 pixels. So does our live training. Where we test the other rules, we keep this one,
 # and afterwards we measure what it costs.
 
 # %%
@@ -453,17 +453,17 @@ for step, (average, last, _) in kept.items():
     print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {loss:.2f}")
 
 # %% [markdown]
-# Go down the **last column**: before the same, best judge, the loss falls from step 200 on. (The first two generators it finds about equally bad, although their pictures differ greatly: it is so sure of both that it hardly tells them apart.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
+# Go down the **last column**: before the same, best judge, the loss falls from step 200 on. (The first two generators it finds about equally bad, although their pictures differ greatly. Not because it is sure: a loss of 1.4 is $-\log0.25$, so it gives either one chance in four. But it has not met such clouds for long, and its BatchNorm takes each batch by itself: of what all pictures of a batch have in common, little is left in the score.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
 # And the lower left half is pale: an early judge is fooled by every later generator, good or bad. (A cell is one moment; the curve above is smoothed.)
 #
-# The Fréchet distance (chapters 06 and 11: how far the generated pictures' features, those of an independent classifier, are from real ones; not comparable with the FID of papers) has a judge that stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (In the first two lines the average is the worse one: while a generator improves fast, its average lags behind. And the first number of all is what real pictures get: no generator should be expected below.) So:
+# The **Fréchet distance** takes features of an independent classifier, of real and of generated pictures, fits a normal distribution to each set, with means $\mu_r,\mu_g$ and covariances $\Sigma_r,\Sigma_g$, and compares the two: $\lVert\mu_r-\mu_g\rVert^2+\operatorname{tr}\bigl(\Sigma_r+\Sigma_g-2(\Sigma_r\Sigma_g)^{1/2}\bigr)$. Bad pictures raise it, and so does too little variety. It falls with the number of pictures, so compare like with like, and it is not comparable with the FID of papers. Its judge stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (In the first two lines the average is the worse one: while a generator improves fast, its average lags behind. And the first number of all is what real pictures get: no generator should be expected below.) So:
 #
 # * Do not stop a training, choose a network, or compare two trainings by these losses.
 # * Do watch them for **illness**, as one takes a temperature. The next section has a game that is ill.
 #
 # ## The rules, each broken once
 #
-# Now the experiment. A short training for the pair with all rules, then for seven others that differ in one thing each. All have the same data, steps and rates. Since one training is one throw of the dice, each pair plays twice, with the same two seeds: how far the two distances of a line lie apart is how much luck alone can do.
+# Now the experiment. A short training for the pair with all rules, then for seven others that break one rule or setting each. All have the same data, steps and rates. (200 steps on a laptop: the rate rises for the first half and falls for the second.) Since one training is one throw of the dice, each pair plays twice, with the same two seeds: how far the two distances of a line lie apart is how much luck alone can do.
 #
 # Most are one argument. Pooling and normalisation need an exchange of layers, such as this one:
 
@@ -508,17 +508,17 @@ for name, pairs in drawn.items():
 rows({name: torch.cat([images[:6] for images in pairs]) for name, pairs in drawn.items()}, columns=12, label_width=170)
 
 # %% [markdown]
-# In each row six pictures are of the first seed and six of the second; losses and accuracy are means of both games. Compare each line with the first, and trust a difference of distances only where it is clearly more than that between two seeds. (Two games tell the size of luck roughly.) After so short a training nothing is finished; we see what *starts*.
+# In each row six pictures are of the first seed and six of the second; losses and accuracy are means of both games. Compare each line with the first, and trust a difference of distances only where it is clearly more than that between two seeds. (Two games tell the size of luck roughly.) The last column counts the kinds that the collection's classifier sees among the pictures, a first look for lost kinds. It has to name one even for noise, and where the pictures are noise it means nothing. After so short a training nothing is finished; we see what *starts*.
 #
 # * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument. (At our rate, which the paper found too high; at 0.0002 it may do less harm.)
 # * **First weights of 0.2**: salt and pepper, from a saturated tanh, and slow to learn, as we foresaw.
-# * **BatchNorm everywhere**: no black background. The generator's output has, over a batch, whatever mean and contrast its last normalisation has learnt, and a dark picture can only be dark *compared with the others in its batch*.
+# * **BatchNorm everywhere**: no black background. What enters the tanh has, over a batch, the mean $\beta$ and the spread $\gamma$ of the last normalisation. These start at 0 and 1 and move little in so few steps, while black on most pixels needs a mean far below 0. A longer game could learn them; but even then a picture would depend on the others in its batch. (It is in both players at once: which of them does the harm this row does not say.)
 # * **Pooling** takes two to three times as long for a step on a CPU, and makes edges out of repeated pixels. But it trains: compare its distances with those of the first line. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
 # * **ReLU in the discriminator** is no catastrophe at this depth: compare the distances. A leak lets a gradient through every unit, and two layers hardly need that.
 # * **No BatchNorm in the generator** does no harm here; look whether its distances are not even the lower ones. Its signals start weak, as the table of spreads has shown, but with three layers not too weak for Adam, whose steps do not depend on the size of a gradient. The rule is for deeper networks: try it at 64 pixels.
 # * **Fully connected** keeps up, by the distance, at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.
 #
-# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later. That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
+# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later (the third is tested below, for longer). That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
 # answers to a size, a data set and an optimiser. When yours differ, break them one at a time, as here, and look.
 #
 # ### A healthy and an unhealthy game
@@ -534,7 +534,7 @@ for axes, (name, even) in zip(panels, panels_of.items()):
             axes.plot(smooth(scalars, name, 10), color=colour, label=None if seed else which, alpha=0.5 if seed else 1)
     axes.axhline(even, color="black", ls=":")
     axes.set(title=name if name == "accuracy" else f"{name}'s loss", xlabel="step")
-panels[1].legend(loc="center right")
+panels[1].legend(loc="lower right", bbox_to_anchor=(1, 0.28))
 plt.show()
 
 # %% [markdown]
@@ -542,7 +542,7 @@ plt.show()
 #
 # * The discriminator's loss goes **to zero** and its accuracy to 1: it is sure of everything. The generator then learns from a judge that answers every change with "no". Sometimes a game recovers from it, as a rule it does not. Remedies: beta1, a lower rate for the discriminator, or a constraint on it (chapter 03).
 # * It stays **at log 4** from the start: the discriminator learns nothing. Is its rate zero? Does it get the same images as real and as fake? (A sigmoid too many looks similar: mistake 1 below, where it sticks at 1.006.)
-# * **Between the two** is a game that is being played: rugged curves, an accuracy that rises and falls, a generator's loss that shoots up while the discriminator learns faster and then comes down again.
+# * **Between the two** is a game that is being played: rugged curves, an accuracy that rises and falls, a generator's loss that shoots up while the discriminator learns faster and then comes down again. (The calm at the right end is no sign of health: there the rates go to zero.)
 #
 # Accuracy alone is no illness: look in the table above at the game without BatchNorm in the generator. Its discriminator is right nearly always, and its pictures are none the worse for it. Look at the discriminator's *loss* as well: at a few tenths, as there, the two still meet; at the 0.03 of the ill game real and drawn are far apart. The generator does not lack a gradient then (its non-saturating loss gives it the largest one just where the judge is sure, chapter 01), but that gradient need no longer lead to better pictures, and the discriminator has nothing left to correct.
 #
@@ -575,7 +575,7 @@ rows({name: network.sample(10, seed=4) for name, network in games.items()}, labe
 #
 # $$\mathbb E|z|=\sqrt2\;\frac{\Gamma\bigl(\frac{d+1}2\bigr)}{\Gamma\bigl(\frac d2\bigr)}\approx\sqrt d,\qquad\operatorname{Std}|z|\approx\frac1{\sqrt2}.$$
 #
-# So nearly all latents lie in a thin shell, a sphere of radius $\sqrt d$. But the middle of a straight line between two of them has variance $\tfrac14+\tfrac14=\tfrac12$ in each entry, length $\sqrt{d/2}$: inside the sphere, where the generator has never been trained.
+# So nearly all latents lie in a thin shell, a sphere of radius $\sqrt d$. But the middle of a straight line between two of them has variance $\tfrac14+\tfrac14=\tfrac12$ in each entry, length $\sqrt{d/2}$: inside the sphere, where the generator has hardly ever been trained.
 #
 # ### Check: the shell
 #
@@ -591,7 +591,7 @@ for d in (2, 16, 64, 512):
           f"{length.std():.1f}   middle {middle:4.1f}   P(|z| ≤ √(d/2)) = {stats.chi2.cdf(d / 2, d):.0e}")
 
 # %% [markdown]
-# In two dimensions the middle is as good a latent as any. In 64 or 512 it is like none.
+# In two dimensions the middle is as good a latent as any. In 64 it is like hardly any, in 512 like none.
 #
 # ### Along the sphere
 #
@@ -624,7 +624,7 @@ for i in (0, 2, 3):
 rows(strips, columns=11)
 
 # %% [markdown]
-# Each pair of rows has the same ends. Within a kind the pictures change step by step. From one kind to another the change is quick, within a column or two, through something that is neither. Which way is the better one these few do not tell: in the last pair it is the straight one that stays whole. So measure many middles:
+# Each pair of rows has the same ends. Within a kind the pictures change step by step. From one kind to another the change is quick, within a column or two, through something that is neither. Is this the jump of a generator that has learnt by heart? No: within a kind it does go on smoothly. But between a jacket and a sneaker there is nothing in the data, and the discriminator punishes whatever lies there; the generator, which cannot tear the space, crosses it as fast as it can. Which way is the better one these few do not tell: in the last pair it is the straight one that stays whole. So measure many middles:
 
 # %%
 n, distances = runtime.pick(ci=100, laptop=2000, gpu=5000), {}
@@ -646,7 +646,7 @@ right.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# The colours on the left are those on the right. Straight middles are worse as a *set*, with less contrast, by more than three draws differ among themselves. Middles on the sphere are as good as fresh latents, up to the luck of a draw, as they must be: for independent ends their directions are as evenly spread as those of fresh latents, and their lengths are right.
+# The colours on the left are those on the right. Straight middles are worse as a *set*, with less contrast, by more than three draws differ among themselves. (As a set: a single one need not be bad. Nearer to the middle pictures are more typical and less various, and a set without variety is far from the data. Chapter 05 does so on purpose, and calls it truncation.) Middles on the sphere are as good as fresh latents, up to the luck of a draw, as they must be: for independent ends their directions are as evenly spread as those of fresh latents, and their lengths are right.
 #
 # ### Does it copy?
 #
@@ -676,7 +676,7 @@ rows({"drawn": sets["drawn"][:10], "its nearest": stored[nearest["drawn"].indice
 
 # %% [markdown]
 # The upper pair of rows: ten samples, not chosen, and their nearest training pictures. The same kind of thing, mostly; not the same thing. The lower pair: the ten that are closest of all. These are plain things, of which there is hardly more than one kind, such as trousers. Now compare the first two of the printed lines. Pictures *nearer* to the training set than test pictures are would smell of memory; pictures as far away as these, or
-# further, do not, and if they are further it is quality that they lack. A copy with a little noise would show at once. But mind the last line: a copy moved by a single pixel would already be about as far away as a test picture. The features notice a shift, and so this search finds exact copies alone. It can convict, not acquit. (And the network that ships was trained on all 60,000 pictures of the data set, of which the package has the 18,000 that are searched here. To search all of them, install the whole data set and leave out `source`.)
+# further, do not, and if they are further it is quality that they lack. A copy with a little noise would show at once. But mind the last line: a copy moved by a single pixel is further away than a test picture is. The features notice a shift, so this search finds only copies that lie in the same place. It can convict, not acquit. (And the network that ships was trained on all 60,000 pictures of the data set, of which the package has the 18,000 that are searched here. To search all of them, install the whole data set and leave out `source`.)
 #
 # ### Is everything there?
 #
@@ -737,8 +737,8 @@ rows(strips, label_width=120)
 # %% [markdown]
 # Four rows for each $k$; each column is a sum, read downwards, its result brought to length 8. With single latents the result may be anything, a shirt included. With more it is footwear nearly always. With thirty look at the heels, and whether there are straps above: that is the sum that we asked for. (Broken in places. And the averaged sandals themselves are mostly closed shoes: sandals are of several sorts, flat and high, and the middle of several sorts need not be one of them. As a *direction* the average is good all the same.)
 #
-# Then the numbers. The length is not what ails single latents: compare their two lines. A single boot's latent is mostly *that* boot's own, and a sum adds up what is its own of three things; averages are rid of it. With thirty what is left is what the class has in common, which points the right way and is short, and there the right length helps.
-# But be sober about it: the three classes had to be chosen (we tried others, *pullover − T-shirt + dress* among them, which did worse: try your own), and the averages of one class hardly differ any more, so neither do the results.
+# Then the numbers. (The classifier knows sandals, not heels: its shares say whether the third term came through; whether the heel did you must look for yourself.) The length is not what ails single latents: compare their two lines. A single boot's latent is mostly *that* boot's own, and a sum adds up what is its own of three things; averages are rid of it. With thirty what is left is what the class has in common, which points the right way and is short, and there the right length helps.
+# But be sober about it: the three classes had to be chosen (we tried others, *pullover − T-shirt + dress* among them, which did worse: try your own), and the averages of one class hardly differ any more, so neither do the results: with thirty the share is about one sum that works, not about two hundred.
 #
 # ## The slider
 #
@@ -879,7 +879,7 @@ rows({name: images[:10] for name, images in shown.items()}, label_width=150)
 # **Images in $[0,1]$**: as they come out of the generator they are shown with a grey background, for 0 is in the middle of the range that all else expects, and the Fréchet distance says the same. Rescaled, in the last row, they are as good as the others: within so short a game the generator did learn to hit 0, nearly. So this mistake
 # costs you not the training but everything *after* it: pictures, measurements, and each network that is given them. ("Nearly": look at the lowest pixel. The generator has to learn not to use the lower half of tanh, and the rescaling cuts off what is left below 0.)
 #
-# **No `zero_grad`** is the most treacherous: the pictures are about as good as with all rules, at this point. But the discriminator's loss is close to that of guessing and its score of fakes is high: half of what it is taught is to be fooled. You would look for the reason in the architecture, or in the rates.
+# **No `zero_grad`** is the most treacherous: the pictures are about as good as with all rules, at this point. But look at the scores: the mean score of *fakes* is above 0, and the generator's loss is below $\log2$. On average the discriminator calls what is drawn real, for half of what it is taught is to be fooled. (Its own loss alone would tell you nothing: our live game had such a one, too.) You would look for the reason in the architecture, or in the rates.
 #
 # ### Common mistake 4: sampling in training mode
 #
@@ -904,7 +904,7 @@ for name, images in strips.items():
 rows(strips, label_width=140)
 
 # %% [markdown]
-# Among its like not even the kind of thing survives, and the difference from the first row is the largest of all. Nor is it steadier from column to column, although its neighbours are near copies: what they share is subtracted, and the small differences among them, divided by an equally small spread, decide what is drawn. With large batches of independent latents the mistake hides: the batch's statistics are then close to the running ones. It shows when someone draws a single picture, or a grid of pictures along a walk. And each forgetful call moves the running statistics, so that the network itself is changed by being looked at.
+# Among its like not even the kind of thing survives, and the difference from the first row is the largest of all. Nor is it steadier from column to column, although its neighbours are near copies: what they share is subtracted, and the small differences among them, divided by an equally small spread, decide what is drawn. With large batches of independent latents the mistake hides: the batch's statistics are then close to the running ones. It shows when someone draws a few pictures, or a grid of pictures along a walk. (A single one fails outright with this network, and luckily so: its `BatchNorm1d` would have one number for each channel, and PyTorch says so. A network with `BatchNorm2d` alone would draw it without a word.) And each forgetful call moves the running statistics, so that the network itself is changed by being looked at.
 #
 # ## Exercises
 #
@@ -955,7 +955,7 @@ check(typical, several)
 # * The generator trades channels for size, the discriminator the other way round; BatchNorm and careful first weights keep signals alive on the way.
 # * `detach` in the discriminator's step, only the generator's weights in the generator's; evaluation mode for samples.
 # * Neither loss measures progress: each is measured by the other player. Even is log 4 and log 2. Use them to notice illness; measure quality with a judge that stays the same.
-# * At this size $\beta_1=0.5$, small first weights and *no* BatchNorm at the two ends mattered most; other rules did little. Try before you believe, this chapter included.
+# * In so short a game $\beta_1=0.5$, small first weights and *no* BatchNorm at the two ends decided whether there is a game at all; ReLU, pooling and BatchNorm in the generator did little. Over more steps what mattered was rule 3, and here *breaking* it helped: at 28 pixels two convolutions see only a part, and something must see the whole. Try before you believe, this chapter included.
 # * Latents lie in a shell: walk along it, and mind the lengths when you average. The weights of the first layer already know the directions that matter.
 #
 # ## References

@@ -14,7 +14,7 @@
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
-# This chapter builds on nothing but PyTorch. Chapters 07 (fewer steps) and 08 (guidance) build on it. How long it takes stands in
+# This chapter builds on nothing but PyTorch. Chapters 07 (fewer steps), 08 (guidance), 09 (latents) and 10 (scores) build on it. How long it takes stands in
 # the README's table.
 
 # %% tags=["setup"]
@@ -49,13 +49,13 @@ use_style()
 
 # %%
 model, card = zoo.load("ddpm-fashion"), zoo.card("ddpm-fashion")
-print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "on", card["date"], "seed", card["seed"])
+print(card["steps"], "training steps,", card["seconds"], "seconds on", card["machine"], "on", card["date"], "seed", card["seed"])
 grid(model.sample(50, seed=1), columns=10)
 
 # %% [markdown]
 # And this is how such pictures come to be, here by this chapter's own rule. From left to right, from pure noise to a picture. Nothing
 # comes in from outside along the way but the label and more noise. (The grid above was drawn by a faster rule, of chapter 07, which
-# `sample` follows unless it is told another.) The columns show the picture after 1, 21, 41, 51, 61, 71, 76, 81, 86, 91, 96 and 100 of 100 steps.
+# `sample` follows unless it is told another.) Above each column stands after how many of 100 steps.
 
 # %%
 from v101_utils.diffusion import ancestral, trajectory
@@ -64,7 +64,8 @@ labels = torch.tensor([9, 8, 3, 1, 0])  # an ankle boot, a bag, a dress, a trous
 noise = torch.randn(5, 1, 28, 28, generator=runtime.generator(3))
 walk = list(trajectory(model, noise, ancestral(), 100, labels=labels, generator=runtime.generator(4)))
 seen = [walk[i] for i in (0, 20, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99)]
-grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen))
+names = [f"{100 * (1 - state.t):.0f}" for state in seen]  # of the steps done
+grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen), heads=names)
 
 # %% [markdown]
 # ## The idea
@@ -74,8 +75,8 @@ grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen
 #
 # ### Down the stairs: a first try
 #
-# The obvious way to destroy a picture is to add a little noise, again and again: $x_i = x_{i-1} + \sqrt{\beta_i}\,\varepsilon$. It works, but
-# the numbers grow without end: a network would see inputs of any size. So **shrink the picture a little each time you add noise**,
+# The obvious way to destroy a picture is to add a little noise, again and again: $x_i = x_{i-1} + \sqrt{\beta_i}\,\varepsilon_i$ for $i=1,\dots,1000$, where $x_0$ is the picture, $\varepsilon_i$ fresh standard normal noise, and $\beta_i$, a small number that we choose, the variance of what step $i$ adds (Ho et al. let it grow from 0.0001 to 0.02). It can be made to work, but
+# the picture itself never gets smaller: it has to be drowned, in ever larger numbers, and where one ends depends on how much noise was enough. So **shrink the picture a little each time you add noise**,
 # by just enough to keep the variance at one (Sohl-Dickstein et al. 2015; Ho et al. 2020):
 #
 # $$x_i = \sqrt{1-\beta_i}\;x_{i-1} + \sqrt{\beta_i}\;\varepsilon_i, \qquad \varepsilon_i\sim\mathcal N(0, I).$$
@@ -85,7 +86,7 @@ grid(torch.stack([state.x for state in seen], 1).flatten(0, 1), columns=len(seen
 #
 # ### All steps in one jump
 #
-# A sum of independent normal numbers is normal, and variances add. If $x_{i-1}$ holds noise of variance $1-\bar\alpha_{i-1}$, then $x_i$ holds $(1-\beta_i)(1-\bar\alpha_{i-1})+\beta_i=1-\bar\alpha_i$. So a thousand steps are one: with $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$,
+# A sum of independent normal numbers is normal, and variances add. Write $\bar\alpha_i=\prod_{j\le i}(1-\beta_j)$, with $\bar\alpha_0=1$. If $x_{i-1}$ holds noise of variance $1-\bar\alpha_{i-1}$, then $x_i$ holds $(1-\beta_i)(1-\bar\alpha_{i-1})+\beta_i=1-\bar\alpha_i$; and the picture's factor is $\sqrt{\bar\alpha_i}$. So a thousand steps are one:
 #
 # $$x_i = \sqrt{\bar\alpha_i}\;x_0 + \sqrt{1-\bar\alpha_i}\;\varepsilon .$$
 #
@@ -112,6 +113,8 @@ for i, beta in enumerate(betas, 1):
               f"without shrinking: std {naive.std().item():.1f}")
 
 # %% [markdown]
+# Simulated and by formula they agree. And without shrinking the noise is, after all thousand steps, only four times the pixel, which is still 0.8: that is not yet pure noise. With shrinking a hundredth of the pixel is left, in noise of standard deviation 1.
+#
 # ### How fast? The schedule
 #
 # How $\bar\alpha$ falls is a choice. The original one lets β grow **linearly**; Nichol and Dhariwal (2021) found that this destroys small pictures too
@@ -125,7 +128,7 @@ test, train = fashion_mnist("test", source="shipped"), fashion_mnist("train", so
 times, boot = torch.linspace(0, 1, 11), test.images[test.labels == 9][:1]
 eps = torch.randn(1, 1, 28, 28, generator=runtime.generator(5)).expand(11, -1, -1, -1)
 strips = {s.name: add_noise(s, boot.expand(11, -1, -1, -1), times, eps) for s in (linear(), cosine())}
-rows(strips, columns=11)
+rows(strips, columns=11, heads=[f"t = {time:.1f}" for time in times.tolist()])
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8))
@@ -140,7 +143,7 @@ plt.show()
 #
 # ## Up the stairs
 #
-# We want $q(x_s\mid x_t)$, the true way back, for a slightly smaller time $s<t$. It depends on all pictures there could be, so it is unknown. But suppose that somebody told us the picture
+# Call $q$ the distribution of pictures and of what the stairs make of them. Up the stairs the time goes down, from 1 to 0; a move from $t$ to a smaller $s$ is a stride. We want $q(x_s\mid x_t)$, the true way back. It depends on all pictures there could be, so it is unknown. But suppose that somebody told us the picture
 # $x_0$. Then Bayes' rule gives it exactly, since all parts are normal (Ho et al. 2020, eq. 7). With the stride's own $\alpha=\alpha_t/\alpha_s$ and $\beta=1-\alpha^2$:
 #
 # $$q(x_s\mid x_t, x_0)=\mathcal N\!\left(\frac{\alpha_s\beta\,x_0+\alpha\,\sigma_s^2\,x_t}{\sigma_t^2},\;\; \beta\,\frac{\sigma_s^2}{\sigma_t^2} I\right).$$
@@ -151,7 +154,7 @@ plt.show()
 # ### Check: the step against Bayes' rule
 #
 # Below, the package's own sampling rule takes one step with a "denoiser" that knows the answer, $x_0=0.8$. Given no noise it returns the mean; given noise of 1,
-# mean plus standard deviation. On the other side, Bayes' rule on a grid of a hundred thousand points.
+# mean plus standard deviation. (A *rule* is a function of a denoiser, of the state, which is $x_t$ with its time, of the next time $s$, and of a function that gives noise; it returns the next state. A denoiser returns a `Prediction`: its guess of the picture, and the noise that this implies. The rule's code is shown under "Ancestral sampling".) On the other side, Bayes' rule on a grid of a hundred thousand points.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -199,7 +202,7 @@ strips = {}
 for i, name in enumerate(("T-shirt", "sneaker", "bag")):
     strips[f"{name}, noisy"] = torch.cat([subjects[i : i + 1], *(x[i : i + 1] for x in noisy)])
     strips["its guess"] = torch.cat([average, *(x[i : i + 1] for x in guesses)])
-    display(rows(strips, columns=9))
+    display(rows(strips, columns=9, heads=["", *(f"t = {level:g}" for level in levels)]))
     strips = {}
 
 # %% [markdown]
@@ -208,10 +211,9 @@ for i, name in enumerate(("T-shirt", "sneaker", "bag")):
 #
 # ## What to learn: from a bound to a squared error
 #
-# DDPM is trained, like the VAE of chapter 11 (which you need not have read), on an upper bound on $-\log p(x_0)$. It has one term for each step: how far the learned step,
-# $p(x_s\mid x_t)$, is from the one that knows $x_0$, measured by the Kullback-Leibler divergence (KL). (The last step, to $s=0$, has no
-# variance and is treated apart; and in one term more, for the start at $t=1$, there is nothing to learn.) Both are normal, and we gave $p$ the variance of $q$, so each term is a squared distance of two means, and both means
-# are linear in $x_0$. So each term is
+# DDPM is trained, like the VAE of chapter 11 (which you need not have read), on an upper bound on $-\log p(x_0)$, where $p(x_0)$ is the density with which the whole staircase of steps $p(x_s\mid x_t)$, begun in noise, draws the picture $x_0$. The bound has one term for each step: the mean, over the noise in $x_t$, of how far the learned step
+# $p(x_s\mid x_t)$ is from the one that knows $x_0$, measured by the Kullback-Leibler divergence, $\mathrm{KL}(q\,\|\,p)=\mathbb E_q[\log q-\log p]$, which is 0 only where the two are the same. (The last step, to $s=0$, has no
+# variance and is treated apart; and in one term more, for the start at $t=1$, there is nothing to learn.) Both are normal, and we gave $p$ the variance of $q$. For two normals of the same variance $\varsigma^2$ the KL is $\lVert\mu_q-\mu_p\rVert^2/2\varsigma^2$; here the means differ by $\frac{\alpha_s\beta}{\sigma_t^2}(x_0-\hat x_0)$, and $\varsigma^2=\beta\sigma_s^2/\sigma_t^2$. Put in, with $\alpha_s^2\beta=\alpha_s^2-\alpha_t^2$, each term is the mean over $x_t$ of
 #
 # $$L_t = \mathrm{KL}\big(q(x_s\mid x_t,x_0)\,\|\,p(x_s\mid x_t)\big) = w_t\,\lVert x_0-\hat x_0\rVert^2 = w_t\,\frac{\sigma_t^2}{\alpha_t^2}\,\lVert\varepsilon-\hat\varepsilon\rVert^2,
 # \qquad w_t=\tfrac12\left(\frac{\alpha_s^2}{\sigma_s^2}-\frac{\alpha_t^2}{\sigma_t^2}\right).$$
@@ -261,12 +263,12 @@ for t in (0.9, 0.5, 0.1):
     print(f"t = {t}: eps / x0 {(errors[1] / errors[0]).item():.4f} = {snr(t).item():.4f}   v / x0 {(errors[2] / errors[0]).item():.4f} = {snr(t).item() + 1:.4f}")
 
 # %% [markdown]
-# Ho et al. dropped the weight $w_t\sigma_t^2/\alpha_t^2$ altogether: $L_\text{simple}=\mathbb E\lVert\varepsilon-\hat\varepsilon\rVert^2$. It is no longer the bound. With their schedule that weight is about a hundred times larger at the first, nearly clean levels than in the middle; so *compared with the bound* the network spends less effort on the last invisible grains of noise, and more on the harder levels. The network that ships predicts $v$, which is well scaled at both ends.
+# Ho et al. dropped the weight $w_t\sigma_t^2/\alpha_t^2$ altogether: $L_\text{simple}=\mathbb E\lVert\varepsilon-\hat\varepsilon\rVert^2$. It is no longer the bound. With their schedule that weight is about a hundred times larger at the first, nearly clean levels than in the middle; so *compared with the bound* the network spends less effort on the last invisible grains of noise, and more on the harder levels. The network that ships predicts $v$. The guess of the picture is then $\hat x_0=\alpha_t x_t-\sigma_t\hat v$ (put $x_t$ and $v$ in and see): nothing is divided by, so it is well scaled at both ends. (The noise from $v$ is exercise 3.)
 #
 # ## The code that matters
 #
 # One training step: draw a time and a noise for each picture, jump there, ask the network, take the squared error. (The times are *stratified*, one in each of
-# $B$ equal parts of $[0, 1]$, so that every batch sees all noise levels and the loss jumps about less. `drop_labels` is chapter 08's, and
+# $B$ equal parts of $[0, 1]$, so that every batch sees all noise levels and the loss jumps about less. `target` is what the network should have answered, ε, $x_0$ or $v$, as `predicts` says; `drop_labels` is chapter 08's, and
 # does nothing where there are no labels; `minimise` is the loop's: gradients, and one step of the optimiser.)
 
 # %%
@@ -403,7 +405,7 @@ for name, x in pair.items():
 rows({name: x[:24] for name, x in pair.items()}, columns=12)
 
 # %% [markdown]
-# The cosine comes out a little better here. The strips show nearly the same clothes, since both start from the same noises: a few pictures would not tell. The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises: the
+# The cosine comes out a little better here. The strips show nearly the same clothes, since both start from the same noises and the faster rule adds no more: a few pictures would not tell. (Nor do the losses at the ends of the two bars: each is a mean over its own schedule's noise levels, and the linear one has many more times at which next to nothing of the picture is left, where much of the error cannot be avoided.) The steps of the sampler are evenly spaced in $t$, so the schedule decides where they go as well as what the network practises: the
 # comparison is of both at once. And it is of one short training each: a hint that the cosine suits small pictures, no proof.
 #
 # ### What each noise level teaches
@@ -452,20 +454,23 @@ for t in (0.25, 0.6, 0.9):
 # %% [markdown]
 # ## Ancestral sampling
 #
-# The rule that walks up the stairs, from the package. It is the step that we checked above, with the network's guess in place of the truth.
+# The rule that walks up the stairs, from the package. It is the step that we checked above, with the network's guess in place of the truth. Below it the loop that calls it: begin with pure noise at $t=1$, and let the rule take $x$ from each time to the next smaller one, down to $t=0$. That is all there is to sampling. (`sample` also clips each guess to $[-1,1]$, where pictures lie, before the rule sees it; the walk at the top of this chapter did not. Chapter 08 shows when that matters.)
 
 # %%
 source(ancestral)
 
+# %%
+source(trajectory)
+
 # %% [markdown]
-# Above, the noisy picture, at $t$ = 0.96, 0.88, ..., 0; below, the guess of $x_0$ that led there. The guess starts as a blur and has its shape after two or three columns, long before the noise is gone.
+# Above, the noisy picture, at $t$ = 0.96, 0.88, ..., 0; below, the guess of $x_0$ that led there. The kind was told here, so the guess starts not as the average of everything but as a blurred boot, and a blurred dress. Its outline is settled after two or three columns, long before the noise is gone.
 
 # %%
 picked = [walk[i] for i in range(3, 100, 8)]
 for i in (0, 2):
     film = {"x at time t": torch.cat([state.x[i : i + 1] for state in picked]),
             "the guess of x0": torch.cat([state.guess[i : i + 1] for state in picked])}
-    display(rows(film, columns=len(picked), label_width=120))
+    display(rows(film, columns=len(picked), label_width=120, heads=[f"t = {state.t:.2f}" for state in picked]))
 
 # %% [markdown]
 # ### Which variance?
@@ -482,12 +487,13 @@ for variance in ("posterior", "beta"):
         x = quick.sample(frechet_count, sampler=ancestral(variance), steps=n)
         results[variance].append(frechet(to_unit(x)))
         examples[f"{variance}\n{n} steps"] = x[:12]
+        print(f"{variance:9} {n:4} steps: Fréchet distance {results[variance][-1]:.1f}")
 curves(counts, results | {"real pictures": [real] * len(counts)}, "steps", f"Fréchet distance, {frechet_count} samples", log="xy", marker="o")
 plt.show()
 rows(examples, columns=12)
 
 # %% [markdown]
-# The posterior is the better one for few steps here; the two approach each other as the steps grow. Chapter 07 shows how to do with fewer still.
+# The posterior is the better one for few steps here; the two approach each other as the steps grow. Why? Over most of the walk there is little doubt left about the picture, as the strips above show, and where there is none the data are as good as a single point. β then adds more noise than belongs to the time $s$, and the network, which is told $s$, takes what is too much for detail: that is the grain in the lower rows. Chapter 07 shows how to do with fewer still.
 #
 # ## Common mistakes
 #
@@ -508,7 +514,7 @@ def beta_from_the_table(denoise, state, s, noise):
 
 
 def noise_at_the_end(denoise, state, s, noise):
-    """Wrong: fresh noise of the stride's own size at every step, the last one too."""
+    """Wrong: noise is added at the last step too, as much as there was before it."""
     moved = ancestral()(denoise, state, s, noise)
     return moved._replace(x=moved.x + denoise.schedule.sigma(state.t) * noise()) if s == 0 else moved
 
@@ -522,7 +528,7 @@ rows(drawn, label_width=140, zoom=2.5)
 # %% [markdown]
 # ### Common mistake 3: attention over the channels
 #
-# Right is to split the heads as `(B, heads, HW, C / heads)`. The mistake: `(B, heads, C / heads, HW)`, then `q @ k.transpose(-2, -1)`. It runs, and it even trains. But the attention matrix is channels × channels: positions do not look at each other at all. Put
+# Right is to split the heads as `(B, heads, HW, C / heads)`. The mistake: `(B, heads, C / heads, HW)`, then `q @ k.transpose(-2, -1)`. It runs, and it even trains. But the attention matrix is channels × channels: each position mixes only its own channels, by weights that are the same everywhere, and no position's value ever reaches another. Put
 # a value at a single position and see where it arrives.
 
 # %%

@@ -66,12 +66,12 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # A conditional denoiser is easy: give the network the label $y$ as another input. But a network may listen to its label too little, above all a small one, and then clothes come out that are
 # no kind in particular. How do we turn the label up?
 #
-# Chapter 06's denoiser tells us a direction. Its guess of the noise is, up to a factor, the gradient, with respect to the picture, of the log density of noisy pictures (the *score*; chapter 10 has more):
+# Chapter 06's denoiser tells us a direction. Write $p_t$ for the density of pictures with noise of level $t$; $x$ is such a noisy picture. The best possible guess of its noise is, up to a factor, the gradient, with respect to the picture, of $\log p_t$ (the *score*; chapter 10 has more):
 # $\nabla\log p_t(x)=-\hat\varepsilon(x)/\sigma_t$. And for gradients Bayes' rule is a plain sum, since $p(y)$ does not depend on $x$:
 #
 # $$\nabla\log p_t(x\mid y)=\nabla\log p_t(x)+\nabla\log p_t(y\mid x).$$
 #
-# It reads: to get a picture of class $y$, go where pictures are, **and** go where a classifier would say $y$. The second term can be turned up by a factor $s$:
+# Here $p_t(y\mid x)$ is what a perfect classifier would say: how probable label $y$ is, given the noisy picture. It reads: to get a picture of class $y$, go where pictures are, **and** go where a classifier would say $y$. The second term can be turned up by a factor $s$:
 #
 # $$\nabla\log p_t(x)+s\,\nabla\log p_t(y\mid x).$$
 #
@@ -79,13 +79,13 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # and one follows the gradient of a classifier, which is known to like changes that no eye can see.
 #
 # Ho and Salimans (2022) read Bayes' rule from right to left. If one network gives both the score with a label and the score without, their difference **is** the gradient of a classifier, one that nobody had to train (exactly so for exact scores; the difference of two
-# learned guesses need not be the gradient of anything, and is used all the same):
+# learned guesses need not be the gradient of anything, and is used all the same). With $\hat\varepsilon_y$ for the guess of the noise with the label and $\hat\varepsilon_\varnothing$ for that without:
 #
 # $$\nabla\log p_t(y\mid x)=\nabla\log p_t(x\mid y)-\nabla\log p_t(x)=-\frac{\hat\varepsilon_y-\hat\varepsilon_\varnothing}{\sigma_t}.$$
 #
 # ### Check: the classifier inside
 #
-# Three clouds in the plane. Here the best possible denoiser is known in closed form, and so is the probability of each cloud given a noisy point. On the left, its gradient by autograd; on the right, the difference
+# Three clouds in the plane. Here the best possible denoiser is known in closed form, and so is $p_t(y\mid x)$, the probability of each cloud given a noisy point. On the left, the gradient of its logarithm for one cloud, by autograd; on the right, the difference
 # of two denoisers.
 
 # %%
@@ -220,15 +220,18 @@ for s in (1.0, 2.0, 4.0):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-for interval in ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0), (0.2, 0.6), (0.0, 1.0)):
-    drawn = draw_right(4.0, interval)
+def report(name, drawn):
     each = pair.log_prob(drawn[:, None])
     sure = (each[:, 1] - each.logsumexp(1)).exp().mean()  # p(y|x)
-    print(f"guided from t = {interval[1]} to {interval[0]}: mean {drawn.mean():.2f}, std {drawn.std():.2f}, p(y|x) {sure:.3f}")
-print(f"never guided, s = 1:        mean {draw_right(1.0).mean():.2f}")
+    print(f"{name:27} mean {drawn.mean():.2f}, std {drawn.std():.2f}, p(y|x) {sure:.3f}")
+
+
+for interval in ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0), (0.2, 0.6), (0.0, 1.0)):
+    report(f"guided from t = {interval[1]} to {interval[0]}:", draw_right(4.0, interval))
+report("never guided, s = 1:", draw_right(1.0))
 
 # %% [markdown]
-# At high noise (the fifth row) guidance carries the points out, and the steps that follow do not bring them all the way back. At low noise (the first) it is decided long since which cloud a point belongs to, and guidance changes little. From the middle it makes nearly as
+# At high noise (the fifth row) guidance carries the points out, and there they stay: DDIM adds no fresh noise, and within one cloud its plain steps leave each point as many widths from the middle as it was. At low noise (the first) most points are far from the other cloud, and guidance hardly moves them; it pushes away the few near the border (compare mean and $p(y\mid x)$ with the last row). From the middle it makes nearly as
 # sure of the label, at a much smaller overshoot (compare the means of rows six and seven), though the cloud becomes as narrow. But one cloud has no variety to lose except its width. A kind of clothes consists of many, and it is at high noise that it is decided into which of them a picture falls: there, watch the variety too. That is the **guidance interval** of Kynkäänniemi et al. (2024), which we try on clothes below.
 #
 # ## The code that matters
@@ -242,7 +245,7 @@ from v101_utils.diffusion import Denoiser, DiffusionTask, drop_labels
 source(drop_labels)
 
 # %% [markdown]
-# **Sampling.** Guidance wraps a denoiser and is one: every sampler of chapters 06 and 07 works on it unchanged. Both predictions come from *one* call on a batch of twice the size, so a guided step costs about two plain ones. (`torch.lerp(a, b, s)` is `a + s (b - a)`, our formula.)
+# **Sampling.** Guidance wraps a denoiser and is one: every sampler of chapters 06 and 07 works on it unchanged. Both predictions come from *one* call on a batch of twice the size, so a guided step costs about two plain ones. (`torch.lerp(a, b, s)` is `a + s (b - a)`, our formula. In the listing: `inside` says whether $t$ lies in the interval to guide in; outside it the scale is 1, the plain conditional denoiser. `self.classes` is the null label. `chunk(2)` takes the two halves of the doubled batch apart again, and `spread` only shapes the scale so that it multiplies a batch.)
 
 # %%
 source(Guided.forward)
@@ -332,8 +335,8 @@ curves(times, {name: [e[name] for e in by_time] for name in ways}, "t", "squared
 plt.show()
 
 # %% [markdown]
-# On the left the picture itself shows what it is, and the label has nothing to add. The gap opens where the kind is no longer to be seen.
-# For best guesses, the gap between "no label" and "right label" is exactly the mean squared difference of the two guesses: and that
+# On the left the picture itself shows what it is: right label or none makes hardly a difference, and a wrong one does little harm. The gap opens wide where the kind is no longer to be seen. (Little is not nothing. These are errors of the picture; in the guess of the noise the same gap is $\alpha^2/\sigma^2$ times as large. What guidance still does at $t<0.7$ is measured below.)
+# For best guesses, the gap between "no label" and "right label" is exactly the mean squared difference of the two guesses. (The best guess without a label is the mean of those with one, over the labels that the noisy picture leaves possible. So what the label adds is uncorrelated with the error that is left even with it, and the squares add up, as in Pythagoras.) That
 # difference is what guidance turns up.
 #
 # ## The slider
@@ -346,7 +349,7 @@ from v101_utils.widgets import GuidanceView, guidance_sliders
 guidance_sliders(GuidanceView(model))
 
 # %% [markdown]
-# The same knob as strips, for two classes: ten noises in each row.
+# The same knob as strips, for two classes: ten noises in each row. Go down the columns: where does another kind still show at $s=1$, and from which scale on is it gone? Then go along the first and the last row of each: how alike have the ten become?
 
 # %%
 for name, label in (("shirt", 6), ("bag", 8)):
@@ -360,7 +363,7 @@ for name, label in (("shirt", 6), ("bag", 8)):
 #
 # * **fidelity**, here in a narrow sense: the share of pictures that it takes for what we asked for, which says nothing of how real they look;
 # * **diversity**: how different two pictures of one class are, as 1 minus the cosine between their features, averaged over all pairs and classes, and divided by the same of real pictures. So real pictures have 1;
-# * the **Fréchet distance** of chapter 06, which punishes a lack of either (not comparable with the FID of papers).
+# * the **Fréchet distance** of chapter 06 between all drawn pictures and real ones. It punishes pictures unlike real ones, and too little variety, but does not know what was asked for: pictures of the wrong kind cost it nothing, as long as all kinds come about equally often (and it is not comparable with the FID of papers).
 #
 # ### Check: the mean over all pairs
 #
@@ -403,24 +406,25 @@ for name, net in nets.items():
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
-for name, measured in table.items():
+for (name, measured), net in zip(table.items(), nets.values()):
     distance, fidelity, diversity = zip(*measured)
     spread = [d / real[2] for d in diversity]
     left.plot(scales, distance, marker="o")
-    right.plot(spread, fidelity, marker="o", label=name)
+    (line,) = right.plot(spread, fidelity, marker="o", label=name)
+    beside = (6, 4) if net is model else (-8, -14)  # above the first curve, below the second
     for s, *place in zip(scales, spread, fidelity):
-        right.annotate("" if s == 5 else f"{s:g}", place, textcoords="offset points", xytext=(5, 4), fontsize=8)
+        right.annotate("" if s == 5 else f"{s:g}", place, textcoords="offset points", xytext=beside, fontsize=8, color=line.get_color())
 left.axhline(real[0], color="black", ls=":")
 right.plot(1, real[1], "k*", ms=10, label="real pictures")
 left.set(xlabel="guidance scale", ylabel="Fréchet distance", title="dotted: real pictures; colours as on the right", ylim=(0, None))
-right.set(xlabel="diversity (real pictures: 1)", ylabel="share of labels right", title="each point is a scale")
+right.set(xlabel="diversity (real pictures: 1)", ylabel="share of labels right", title="each point is a scale (5 is not named)")
 right.legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# On the right each network walks along a curve, up (more obedient) and to the left (less various). No point is right: the scale chooses where to stand, as β does in chapter 11. Look for points *above* the star: there the classifier gets more of the drawn clothes right than of real ones.
-# That is not better than real; it is easier to tell than real. (And a diversity above 1 is no feat: pictures that are no
-# kind of clothes differ from each other, too.)
+# On the right each network walks along a curve, up (more obedient) and to the left (less various). No point is the right one: the scale chooses where to stand, as β does in chapter 11. Look for points *above* the star: there the classifier gets more of the drawn clothes right than of real ones.
+# That is not better than real; it is easier to tell than real. (Mind what "diversity" counts: all pictures that were asked for as one class. One that came out as another kind, or as no kind
+# at all, differs from the rest and so counts as variety. So a diversity above 1 is no feat, and part of what is lost from the first scale to the next is mistakes.)
 #
 # On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. (Scales whose distances differ by less than chance share the first place. And see how close the two curves come at high scales: there the distance is guidance's doing and no longer the network's.) **The best scale depends on the network, and on the measure**, and
 # of these two the better one needs less by this judge: of the scales tried, none at all. People who look at one picture at a time choose
@@ -450,7 +454,7 @@ for name, images in drawn.items():
 rows({name: images[:20] for name, images in drawn.items()}, label_width=120, heads=CLASSES)
 
 # %% [markdown]
-# Compare the last two rows of numbers with the second. How far apart are they in labels, and how far in variety? Either part of the times alone makes fairly sure of the label; it is guidance at high noise that takes the variety. Then look in the table above for a scale with as many labels right, and
+# First the pictures: the third strip is nearly the second, and the last nearly the first. *Which* picture it becomes is decided at high noise. Now the numbers: compare the last two rows with the second. How far apart are they in labels, and how far in variety? Either part of the times alone makes fairly sure of the label. Both cost variety, but guidance at high noise costs far more, nearly as much as guidance everywhere. Then look in the table above for a scale with as many labels right, and
 # compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much chance alone moves the numbers, also before you call the last row's distance better than that of $s=1$.)
 #
 # ## What a high scale does to a picture
@@ -589,7 +593,7 @@ check(towards_and_away, *three, torch.tensor(2.0), torch.tensor(0.5))
 # * The difference of two scores, with a label and without, is the gradient of a classifier that nobody trained. Guidance turns it up: $\hat\varepsilon_\varnothing+s(\hat\varepsilon_y-\hat\varepsilon_\varnothing)$.
 # * To have both in one network, drop some labels while training. To sample, one call on a batch of twice the size: about twice the work.
 # * $s=1$ is no guidance. Ho and Salimans' $w$ means $s=1+w$; others, Saharia et al. among them, write $w$ for what is $s$ here. Look at the formula, not at the letter.
-# * It does not sample $p(x)\,p(y\mid x)^s$: for two clouds it went further, and was narrower, and most of the overshoot was made at high noise. With clothes, that is where the variety is lost.
+# * It does not sample $p(x)\,p(y\mid x)^s$: for two clouds it went further, and was narrower, and most of the overshoot was made at high noise. With clothes, most of the variety is lost there, too.
 # * It buys fidelity with diversity. Choose the scale by what you need, and for each network anew; clip last.
 #
 # ## References

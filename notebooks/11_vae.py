@@ -547,7 +547,7 @@ rows({"decoded, β = 0": model.reconstruct(shown.to(runtime.device())), "samples
       "samples, β = 0.1,\ntrained longer": zoo.load("vae-fashion-beta0.1").sample(10, seed=4)}, label_width=150)  # fmt: skip
 
 # %% [markdown]
-# It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes.
+# It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes. The last row lies between the two: at β = 0.1 the draws have more detail, and some are no kind of clothes. A tenth of the price holds the codes near the prior, but loosely.
 #
 # ## Exercises
 #
