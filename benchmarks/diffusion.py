@@ -137,7 +137,7 @@ def judge_ours(record: Record, frechet, seconds: float, count: int) -> dict[str,
     clock = Clock(seconds)
     model, plan = train_ours(clock)
     spent, distances = clock.spent, {}
-    for name, how in {"unguided": {}, "null label": {"labels": "none"}, "guidance 2": {"guidance": 2.0}}.items():
+    for name, how in {"unguided": {}, "null label": {"labels": "none"}, "guidance 2.5": {"guidance": 2.5}}.items():
         start = time.perf_counter()
         images = to_unit(model.sample(count, **how)).cpu()
         distances[name] = frechet(images)
