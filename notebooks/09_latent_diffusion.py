@@ -158,7 +158,7 @@ print(torch.allclose(-bound, loss * D / weight + D / 2 * math.log(math.pi * weig
 print(f"the decoder's standard deviation for a pixel: {math.sqrt(weight / 2):.3f}, of a range from -1 to 1")
 
 # %% [markdown]
-# How the two parts of $L$ share it, for pictures that the autoencoder has not seen, and what the rate is for each number of a latent (1 nat is 1.44 bits; a number of which nothing is told costs 0):
+# How the two parts of $L$ share it, for pictures that the autoencoder has not seen, and what the rate is for each number of a latent. (1 nat is 1.44 bits; a number of which nothing is told costs 0, and of the ground, on which most places lie, there is little to tell.)
 
 # %%
 parts = {"error": error.mean() / D, "KL divergence, with its weight": weight * rate.mean() / D}
@@ -570,7 +570,7 @@ for name, batches, decoder in (("standard deviation 1", cached, autoencoder), ("
 rows(strip, zoom=1.25, label_width=190)
 
 # %% [markdown]
-# The colour is learned all the same: any blob has it. The size is not: as many are right as by chance, where with latents of the right scale nearly all are. Nor is the shape, and the edges of the blobs are soft. (After so few steps the turn is a matter of chance in both.) (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
+# Colour and size are learned all the same: any blob has them. Shape and turn are not: they are right hardly more often than by chance (a quarter and a half), where with latents of the right scale three quarters and more are right; and the edges of the blobs are ragged. (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
 # large make them a hundred times as large.) Nor is it the schedule alone that has changed:
 # the network's input and what it should answer are ten times as large too.
 #
