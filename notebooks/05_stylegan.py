@@ -60,7 +60,7 @@ print(card["steps"], "steps,", card["seconds"], "seconds on", card["machine"], "
 rows({"drawn by\nthe network": model.sample(40, seed=1), "real": draw(sample_factors(20, 1))})
 
 # %% [markdown]
-# Place and size look like those of real shapes, and so do most hues (though pure red is missing, and a few are a pink that no real shape has); a shape has one hue, and its edges are sharp. Here and there the ground has a faint stain. What gives a drawn one away is its outline: it has corners or is round, it is slim or full, but its sides are not straight, and most are somewhere between the kinds. The network is small and seventy minutes of one processor core are short, for a StyleGAN;
+# Places, sizes and hues look like those of real shapes, the ground is clean, and edges are sharp. There are ellipses, triangles and squares. What gives drawn ones away: a side is often a little bent; crosses have become stars, some with five arms; and some shapes shade from one hue into the next. The network is small and less than an hour of one processor core is short, for a StyleGAN;
 # the famous faces, of 1024 by 1024 pixels, took about a week on eight V100 GPUs (Karras 2019, app. C). More interesting is what one can *do* with this generator, and with no other of these
 # chapters: tell each layer something else.
 #
@@ -547,10 +547,10 @@ for name, points, interpolate in (("Z", z, slerp), ("W", w, torch.lerp)):
     print(f"{name}: path length {lengths.mean():5.0f}   separability {separability(points, high):5.2f} (1 to 16)   R² {told}")
 
 # %% [markdown]
-# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each, and by far. Size, of which a linear map of Z explains a twentieth, is nearly a straight direction in W; hue gains least. No part of the loss asked for any of it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
-# well ordered to do well. And the four numbers of a line need not agree; hue, for one, ends at red and at magenta in the data, and the network has joined these ends by its pinks.
+# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each. Hue and place, of which a linear map of Z explains about half, are nearly straight directions in W; size gains, too, but only to a third. No part of the loss asked for any of it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
+# well ordered to do well. And the four numbers of a line need not agree.
 #
-# The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has? (In Z the shape becomes small, then violet and red; in W it goes from yellow to orange.)
+# The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has? (In Z the hue goes from green to orange, back to green and to orange once more, by way of slim leaves; in W it goes from green by yellow to orange.)
 
 # %%
 with torch.no_grad():
@@ -577,7 +577,7 @@ for i in range(6):
 rows(table, columns=9, label_width=130)
 
 # %% [markdown]
-# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, outline, hue. (B's coarse styles bring its place and leave all else; the middle ones change the outline; the fine ones bring hue and size.) Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
+# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, outline, hue. (B's coarse styles bring its place, and often its kind, but not its hue; the middle ones bring its hue, more or less, and change the outline; the fine ones leave place and outline alone. They do change the hue, but not to B's own: it is settled by middle and fine layers together.) Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
 # At $k=0$ nothing of A is left, and what remains of a correlation is chance; at $k=8$ all is A. **Where a curve climbs, from $k$ to $k+1$, layer $k$ carries the factor** (layers are counted from 0). One precaution: a mixture can leave faint stains on the ground, which would count as shape, so only what is clearly brighter than the ground counts here.
 
 # %%
@@ -604,8 +604,8 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
     print(f"{name:4}: carried most by layer {line.argmax()}, {4 * 2 ** (int(line.argmax()) // 2)} pixels a side")
 
 # %% [markdown]
-# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the first layers, at 4 by 4 pixels; how far a shape reaches from its middle, and its hue, by the last three, above all by layers 5 and 6, where 16 by 16 becomes 32 by 32.
-# (What the middle layers do, to the outline, none of our four numbers measures.) Half of this is built in: coarse layers *cannot* draw detail, and every later one can repaint what is there. Which factor goes to which layer nobody prescribed.
+# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the two layers at 4 by 4 pixels, size little by little by layers 1 to 4, and hue last, by layers 3 and 4. The layers after those carry none of the four: they draw the edge.
+# (What becomes of the outline none of our four numbers measures.) Half of this is built in: coarse layers *cannot* draw detail, and every later one can repaint what is there. Which factor goes to which layer nobody prescribed.
 #
 # ### The slider
 #
@@ -618,7 +618,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip. Watch the ground, too: at crossovers 6 and 7 it is stained in many pictures. There the last layers get a style that does not go with what the layers before have drawn. About one training picture in eight was mixed at just this layer, so the network has met the case; it has not learned to do it well.
+# The same knob as a strip, from above downwards. Down to 5 hardly anything changes; at 4 and 3 the hue changes hands; at 2 the outline; and at 1 the place.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -641,7 +641,7 @@ view = TruncationView(model, count=10, seed=2)
 rows({f"ψ = {psi:g}": view.images(psi) for psi in (-1.0, 0.0, 0.5, 0.7, 1.0, 1.4)})
 
 # %% [markdown]
-# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place and hue: the second column goes from the upper right to the lower left, and from yellow to cyan.
+# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place and hue: the second column goes from an orange ellipse above the middle to a violet shape below it.
 #
 # ### The price
 #
@@ -676,7 +676,7 @@ for psi, (diversity, distance) in zip(psis, scores):
 print(f"real shapes: diversity {standard[0]:.2f}, distance {standard[1]:.4f}")
 
 # %% [markdown]
-# On the left a V: diversity goes with $|\psi|$. On the right the distance grows with $|\psi|$ from 0.3 on, on both sides, and is steepest beyond 1, where $w$ is further out than those of the training. Between 0.7 and 0.85 it crosses the dotted line, and below it is the trap named above. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one pays for the typical with variety.
+# On the left a V: diversity goes with $|\psi|$. On the right the distance grows with $|\psi|$, by and large, on both sides. Between 0.3 and 0.5 it crosses the dotted line, and below it is the trap named above. As with the guidance scale of chapter 08 and the β of chapter 11, no point is right: one pays for the typical with variety.
 # (At $\psi=0$ the distance is that of a *single* picture, the mean one, and says only what that one looks like: the middle of all $w$ is between all kinds of shapes.)
 #
 # ### The slider
@@ -727,7 +727,7 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the lower right of the middle: compare the mean places, and the hues. It is a mistake that one can live with for a long time, since nothing looks broken, and the distances even favour it: small slim shapes are near many real ones. But the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: no $w$ of the training was near zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #

@@ -18,7 +18,7 @@ from v101_utils.view import rows
 
 @torch.no_grad()
 def hero():
-    """Diffusion's samples and how one comes to be; a VAE's, a walk between its latents; reconstructions as beta grows."""
+    """Samples of diffusion and how one comes to be; of GANs; of a VAE, a walk between its codes; reconstructions as beta grows."""
     ddpm, fashion, shapes = zoo.load("ddpm-fashion"), zoo.load("vae-fashion"), zoo.load("vae-shapes")
     noise = torch.randn(1, 1, 28, 28, generator=generator(2))
     film = trajectory(Guided(ddpm, 2.0), noise, ddim(), 16, labels=torch.tensor([9]))  # a boot
@@ -30,6 +30,8 @@ def hero():
     pictures = draw(sample_factors(14, 5))
     return rows({
         "clothes drawn\nby diffusion": ddpm.sample(32, seed=1, guidance=2.0), "out of noise": torch.cat([state.x for state in film]),
+        "clothes drawn\nby a GAN": zoo.load("cgan-fashion").sample(16, seed=1),
+        "shapes drawn\nby a StyleGAN": zoo.load("stylegan-shapes").sample(14, seed=1),
         "clothes drawn\nby a VAE": fashion.sample(16, seed=1), "a walk between\nfive codes": fashion.decode(walk),
         "drawn shapes": pictures, "remembered\nby another": shapes.reconstruct(pictures, 0.1),
         "with a shorter\nmemory": shapes.reconstruct(pictures, 2.0),
