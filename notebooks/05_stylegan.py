@@ -727,7 +727,7 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: no $w$ of the training was near zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: the $w$ of the training lie around their mean, far from zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #
