@@ -518,7 +518,7 @@ rows({name: torch.cat([images[:6] for images in pairs]) for name, pairs in drawn
 # * **No BatchNorm in the generator** does no harm here; look whether its distances are not even the lower ones. Its signals start weak, as the table of spreads has shown, but with three layers not too weak for Adam, whose steps do not depend on the size of a gradient. The rule is for deeper networks: try it at 64 pixels.
 # * **Fully connected** keeps up, by the distance, at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.
 #
-# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later (the third is tested below, for longer). That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
+# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later (rule 3, which none of these games tests, comes below, for longer). That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
 # answers to a size, a data set and an optimiser. When yours differ, break them one at a time, as here, and look.
 #
 # ### A healthy and an unhealthy game

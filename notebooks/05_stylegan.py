@@ -261,9 +261,9 @@ print(f"channels made 100, 1 and 0.1 times as large, then moved by 7: the same r
 #
 # **What replaced it** divides by the deviation that is to be *expected*, whatever the picture. Let $w$ give a scale $s_j$ for each channel that *enters* a convolution with weights $v_{ijk}$ (to channel $i$, from channel $j$, at place $k$ of the kernel). Were the inputs independent and of deviation 1, then scaled by $s$ they would leave it with the deviation in the root below. Divide by it:
 #
-# $$v'_{ijk}=\frac{s_j\,v_{ijk}}{\sqrt{\sum_{j,k}(s_j\,v_{ijk})^2+10^{-8}}} .$$
+# $$v'_{ijk}=\frac{s_j\,v_{ijk}}{\sqrt{\sum_{j',k'}(s_{j'}\,v_{ij'k'})^2+10^{-8}}} .$$
 #
-# That is *weight demodulation* (2020, sec. 2.2). It costs no convolution for each picture: scale what enters, divide what leaves. **The network that ships has this layer** in the place of AdaIN; all else is as in the list above. (Trained as long with AdaIN, its shapes had outlines that were neither round nor straight.)
+# That is *weight demodulation* (2020, sec. 2.2). It costs no convolution for each picture: scale what enters, divide what leaves. **The network that ships has this layer** in the place of AdaIN, and in the first layer a convolution behind the constant; all else is as in the list above. (Trained as long with AdaIN, its shapes had outlines that were neither round nor straight.)
 
 # %%
 source(ModulatedLayer.forward)
@@ -433,7 +433,7 @@ print(f"paid at steps {paid}, each time as part of the loss times {constraint.ev
 # %% [markdown]
 # ## Training, live
 #
-# A small pair from nothing, with AdaIN, from 4 by 4 to 16 by 16. A sixth of the steps is spent at 4 by 4, a third on the way to 8 by 8 and there, the other half on the way to 16 by 16 and there. Everything above is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
+# A small pair from nothing, with AdaIN, from 4 by 4 to 16 by 16. A sixth of the steps is spent at 4 by 4, a third on the way to 8 by 8 and there, the other half on the way to 16 by 16 and there. Everything above but demodulation is in it, and the loop is the one of all chapters: `GrowingTask` only sets the growth and shrinks the real pictures.
 
 # %%
 source(GrowingTask.training_step)
@@ -618,7 +618,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip, from above downwards. Down to 5 hardly anything changes; at 4 and 3 the hue changes hands; at 2 the outline; and at 1 the place.
+# The same knob as a strip, from above downwards. Down to 5 hardly anything changes; at 4 and 3 the hue changes hands; at 2 the outline; and the place at 1 and below it, in the last row.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -727,7 +727,7 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one: to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: the $w$ of the training lie around their mean, far from zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one and lies to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: the $w$ of the training lie around their mean, far from zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #
@@ -815,7 +815,7 @@ check(deviation, group)
 # ## Summary
 #
 # * $z$ has to be normal; $w=f(z)$ may be distributed as the factors are. Path length, separability and $R^2$ say how far a network made use of that; measure before you repeat it.
-# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel or, since 2020, as a scale that is demodulated. Either forgets the scale that was there, not the pattern, so styles are local, and layers can take theirs from different pictures.
+# * The picture grows out of a constant; $w$ comes in at every layer, as the mean and deviation of each channel or, since 2020, as a scale that is demodulated. AdaIN takes away the means and deviations that were there, demodulation the deviation that a style is expected to bring, and neither the pattern; so styles are local, and layers can take theirs from different pictures.
 # * What makes it train is in the small print: one length of $z$, an equalised rate (a hundredth of it in the mapping), blur, the minibatch's deviation, fading in, R1. What makes it good and useful, too: noise, a learned constant, mixing, two running averages.
 # * Truncate in W and towards the mean: $\bar w+\psi(w-\bar w)$. One pays for the typical with variety.
 #

@@ -113,7 +113,7 @@ for i, beta in enumerate(betas, 1):
               f"without shrinking: std {naive.std().item():.1f}")
 
 # %% [markdown]
-# Simulated and by formula they agree. And without shrinking the noise is, after all thousand steps, only four times the pixel, which is still 0.8: that is not yet pure noise. With shrinking a hundredth of the pixel is left, in noise of standard deviation 1.
+# Simulated and by formula they agree. And without shrinking the noise is, after all thousand steps, only four times the pixel, which is still 0.8: that is not yet pure noise. With shrinking less than a hundredth of the pixel is left, in noise of standard deviation 1.
 #
 # ### How fast? The schedule
 #

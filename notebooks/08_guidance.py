@@ -71,7 +71,7 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 #
 # $$\nabla\log p_t(x\mid y)=\nabla\log p_t(x)+\nabla\log p_t(y\mid x).$$
 #
-# Here $p_t(y\mid x)$ is what a perfect classifier would say: how probable label $y$ is, given the noisy picture. It reads: to get a picture of class $y$, go where pictures are, **and** go where a classifier would say $y$. The second term can be turned up by a factor $s$:
+# Here $p_t(y\mid x)$ is what a perfect classifier would say: how probable label $y$ is, given the noisy picture. The formula reads: to get a picture of class $y$, go where pictures are, **and** go where a classifier would say $y$. The second term can be turned up by a factor $s$:
 #
 # $$\nabla\log p_t(x)+s\,\nabla\log p_t(y\mid x).$$
 #

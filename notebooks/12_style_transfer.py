@@ -157,7 +157,7 @@ rows({"from 3, 7, 15,\nfrom all,\nand palette": torch.cat(list(grown.values()))}
 # %% [markdown]
 # To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is smaller than that of any single size. So several sizes are used.
 #
-# The first four have hues of the mosaic, for the filters see how colours change together, but on a ground of mid-grey: filters of mean zero do not know how dark or how red an area is. In the last one the palette loss does, and it costs a little in every column. None has the tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
+# The first four have hues of the mosaic, for the filters see how colours change together, but on a ground of mid-grey: filters of mean zero do not know how dark or how red an area is. In the last one the palette loss does, and it costs something in every column, most in the last two, where the error is three to four times as large. None has the tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
 # which a deep network has and one layer has not. So choose styles that are mostly colours and fine grain, not objects.
 #
 # ## The losses

@@ -401,7 +401,7 @@ from v101_utils.superres.adversarial import SRGANTask
 source(SRGANTask.parts)
 
 # %% [markdown]
-# How much is $10^{-3}$? A value says little; what moves a network is the *gradient* that reaches its picture. So train a critic for a moment, against SRResNet as it is (its rate is 0), and compare the norms. Critic, its penalty and the filters are
+# How much is $10^{-3}$? A value says little; what moves a network is the *gradient* that reaches its picture. So train a critic for a moment, against SRResNet as it is (its rate is 0), and compare the norms. The critic, its penalty and the filters are
 # those that the zoo's SRGAN was trained with.
 
 # %%
@@ -561,7 +561,7 @@ pairs = [(name, way) for name in ("noise of 8/255", "JPEG, quality 40") for way 
 beside({f"{name}: {way}": methods[way](lows[0][name], 4)[..., 40:140, 60:190] for name, way in pairs}, zoom=2)
 
 # %% [markdown]
-# On noise and JPEG most of the gain is gone: a network takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail and falls below bicubic interpolation on both. After a blur a third of SRCNN's gain is left, and about a seventh of the others': they undo the blur of the shrinking, not one that was there before. Where the small picture was made without anti-aliasing (the last two
+# On noise most of the gain is gone, and on JPEG all of it but a little of SRCNN's: a network takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail and falls furthest below bicubic interpolation, on both. After a blur a third of SRCNN's gain is left, and about a seventh of the others': they undo the blur of the shrinking, not one that was there before. Where the small picture was made without anti-aliasing (the last two
 # rows) all of them are far below bicubic interpolation: its jagged edges are sharpened too. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
 #
 # ## Common mistakes

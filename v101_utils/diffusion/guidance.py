@@ -9,7 +9,7 @@ from v101_utils.diffusion.schedule import spread
 
 
 class Wrapped(nn.Module):
-    """A denoiser that asks another one, of the same schedule and labels."""
+    """A denoiser that asks another one, with its labels and, unless a subclass sets another, its schedule."""
 
     def __init__(self, denoiser):
         super().__init__()

@@ -68,7 +68,8 @@ class ModulatedLayer(nn.Module):
 
     Inputs of deviation 1, scaled by s, would leave the convolution with deviation sqrt(sum (s * weight)^2), by which its output
     is divided ("demodulation"). So it takes away the deviation that a style would be expected to bring, where AdaIN takes
-    away the mean and deviation that this picture has. Arguments are those of `StyledLayer`.
+    away the mean and deviation that this picture has. Arguments are those of `StyledLayer`; without channels_in, at the
+    start, there is a convolution all the same.
     """
 
     def __init__(self, channels_in: int | None, channels: int, latent_dim: int, up: bool = False):

@@ -72,7 +72,7 @@ def stylegan() -> StyleGenerator:
 
 
 def stylegan_task(generator: nn.Module) -> Task:
-    """Rates ten times those of the paper, since the pictures are an eightieth as many; at full size after 3,000 steps."""
+    """Rates ten times those of the paper, since the pictures are a hundredth as many; at full size after 3,000 steps."""
     growths = grow_by(fade=400, hold=600, levels=generator.levels)
     constraint = R1(0.1, every=8)
     return GrowingTask(generator, StyleDiscriminator(), growths, constraint=constraint, rates=(1e-2, 1e-2), betas=(0.0, 0.99))
