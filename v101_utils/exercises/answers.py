@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from v101_utils.diffusion.denoiser import both
+from v101_utils.diffusion.samplers import stride_variance
 from v101_utils.gans.style_discriminator import minibatch_deviation
 from v101_utils.runtime import multiply_adds
 from v101_utils.style.statistics import gram, total_variation
@@ -111,13 +112,14 @@ def hidden_noise(x_t, v_hat, alpha, sigma):
 # --- 07, DDIM ---
 
 
-def ddim_step(x_t, x0, alpha_t, sigma_t, alpha_s, sigma_s):
-    return alpha_s * x0 + sigma_s * (x_t - alpha_t * x0) / sigma_t
+def ddim_step(x_t, x0, *levels):
+    return noisy_step(x_t, x0, torch.zeros_like(x_t), 0.0, *levels)
 
 
 def noisy_step(x_t, x0, noise, eta, alpha_t, sigma_t, alpha_s, sigma_s):
-    fresh = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
-    return alpha_s * x0 + (sigma_s**2 - fresh**2).sqrt() * (x_t - alpha_t * x0) / sigma_t + fresh * noise
+    fresh = eta * sigma_s / sigma_t * stride_variance(alpha_t, sigma_t, alpha_s, sigma_s) ** 0.5
+    eps = both("x0", x0, x_t, alpha_t, sigma_t).eps
+    return alpha_s * x0 + (sigma_s**2 - fresh**2).sqrt() * eps + fresh * noise
 
 
 def blend(first, second, third):
@@ -201,9 +203,7 @@ instance_norm = F.instance_norm
 
 
 def restyled(content, style):
-    deviation, mean = torch.std_mean(style, (2, 3), correction=0, keepdim=True)
-    own_deviation, own_mean = torch.std_mean(content, (2, 3), correction=0, keepdim=True)
-    return deviation * (content - own_mean) / own_deviation + mean
+    return adain(content, *torch.std_mean(style, (2, 3), correction=0))
 
 
 def blended_gamma(weights, gamma):

@@ -50,6 +50,8 @@ class StyledLayer(nn.Module):
     The noise is one number a pixel, the same for all channels, each of which has learned how much of it to take.
     """
 
+    begin = torch.ones  # what the generator's constant is before training
+
     def __init__(self, channels_in: int | None, channels: int, latent_dim: int, up: bool = False):
         super().__init__()
         self.up, self.conv = up, EqualisedConv(channels_in, channels) if channels_in else None
@@ -71,6 +73,8 @@ class ModulatedLayer(nn.Module):
     away the mean and deviation that this picture has. Arguments are those of `StyledLayer`; without channels_in, at the
     start, there is a convolution all the same.
     """
+
+    begin = torch.randn
 
     def __init__(self, channels_in: int | None, channels: int, latent_dim: int, up: bool = False):
         super().__init__()
@@ -102,8 +106,7 @@ class StyleGenerator(nn.Module, Growth):
         size = 4 * 2 ** (self.levels - 1)
         self.latent_dim, self.mixing, self.shape = latent_dim, mixing, (channels, size, size)
         self.mapping = Mapping(latent_dim)
-        begin = torch.ones if layer is StyledLayer else torch.randn  # each as its paper has it
-        self.start = nn.Parameter(begin(1, widths[0], 4, 4))  # the same for every picture
+        self.start = nn.Parameter(layer.begin(1, widths[0], 4, 4))  # the same for every picture
         layers = [layer(None, widths[0], latent_dim), layer(widths[0], widths[0], latent_dim)]
         for a, b in zip(widths, widths[1:]):
             layers += [layer(a, b, latent_dim, up=True), layer(b, b, latent_dim)]

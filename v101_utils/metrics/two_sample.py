@@ -11,13 +11,17 @@ def _energies(distances: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     return -((a - b) @ distances * (a - b)).sum(1)  # 2 E|a - b| - E|a - a'| - E|b - b'|
 
 
-def _together(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """All distances (N + M, N + M) of points (N, D) and (M, D), and which rows are of the first (N + M,)."""
+def _check(a: torch.Tensor, b: torch.Tensor) -> None:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ValueError(f"points are {tuple(a.shape)} and {tuple(b.shape)}: they should be (N, D) and (M, D), at least one of each")
-    both = torch.cat([a, b]).double()
-    if not both.isfinite().all():
+    if not (a.isfinite().all() and b.isfinite().all()):
         raise ValueError("some points are infinite or nan: nothing can be said of them")
+
+
+def _together(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All distances (N + M, N + M) of points (N, D) and (M, D), and which rows are of the first (N + M,)."""
+    _check(a, b)
+    both = torch.cat([a, b]).double()
     return torch.cdist(both, both), torch.arange(len(both), device=both.device) < len(a)
 
 
@@ -38,7 +42,8 @@ def matching_distance(a: torch.Tensor, b: torch.Tensor) -> float:
     """
     if a.shape != b.shape:
         raise ValueError(f"points are {tuple(a.shape)} and {tuple(b.shape)}: they should be (N, D), as many of each")
-    ways = _together(a, b)[0][: len(a), len(a) :].cpu().numpy()  # (N, N)
+    _check(a, b)
+    ways = torch.cdist(a.double(), b.double()).cpu().numpy()  # (N, N)
     return float(ways[linear_sum_assignment(ways)].mean())
 
 

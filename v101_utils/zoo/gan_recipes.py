@@ -6,7 +6,8 @@ from torch import nn
 from v101_utils.data import fashion_mnist, to_unit
 from v101_utils.data.shapes import draw, sample_factors
 from v101_utils.gans import (
-    R1, AdversarialTask, Discriminator, Generator, GradientPenalty, GrowingTask, ModulatedLayer, StyleDiscriminator, StyleGenerator, grow_by,
+    R1, AdversarialTask, Discriminator, Generator, GradientPenalty, GrowingTask, ModulatedLayer, StyleDiscriminator,
+    StyleGenerator, grow_by,
 )  # fmt: skip
 from v101_utils.metrics import MEASURED, measure_shapes, path_length, recognised, separability, slerp
 from v101_utils.runtime import generator as random_generator
