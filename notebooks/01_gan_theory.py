@@ -55,7 +55,7 @@ here = runtime.device()
 #
 # Black: the data, eight small clouds on a ring (each is a *mode* of the data). Red: what a generator makes of random numbers. It never sees a black point. All that it is ever told
 # is which way to move each of its own points so as to fool a second network, which is trying to tell red from black. The colour is what that second network
-# believes (green: "data here", purple: "fake here"); an arrow is what it tells the point that it starts from. A short training, at four moments:
+# believes (green: "data here", purple: "fake here"); an arrow is what it tells the point that it starts from (drawn for forty of the four hundred). A short training, at four moments:
 
 # %%
 ring = Ring()
@@ -86,7 +86,7 @@ for step, average in train_points(task, ring.batches(256), look[-1]):
 plt.show()
 
 # %% [markdown]
-# Compare the arrows first. (In each picture the longest is drawn equally long; only their directions and their lengths beside each other count.) At step 1 all points are told nearly the same, to leave together. At step 500 those on a cloud are hardly
+# Compare the arrows first. (Most points have none drawn. In each picture the longest is drawn equally long; only their directions and their lengths beside each other count.) At step 1 all points are told nearly the same, to leave together. At step 500 those on a cloud are hardly
 # pushed, and those between two clouds are. Then the colours: they go after the points. Inside the ring the generator has put points where there are no data, and purple grows there.
 #
 # ## The game
@@ -252,16 +252,16 @@ axes.set(yscale="log", ylim=(1e-8, 100))
 plt.show()
 
 # %% [markdown]
-# On this logarithmic axis the slope of JS falls off a cliff. That is the **vanishing gradient** of GANs: not a bad discriminator, but one that is too good. A discriminator that measures $W$ instead, called a *critic*, is the subject of chapter 03.
+# On this logarithmic axis the slope of JS falls off a cliff. That is the **vanishing gradient** of GANs: not a bad discriminator, but one that is too good. (KL's slope does grow, but KL is infinite as soon as there are data where the fakes have no density, as with the two points above, and it is not what this game's best discriminator measures.) A discriminator that measures $W$ instead, called a *critic*, is the subject of chapter 03.
 #
 # ## Two losses for one generator
 #
-# The generator minimises $\mathbb E\log(1-D(G(z)))$. How hard is it pushed, by a fake of score $s$? With $D=\sigma(s)$ we have $\log(1-D)=-\mathrm{softplus}(s)$, where $\mathrm{softplus}(s)=\log(1+e^s)$ and its derivative is $\sigma(s)$:
+# Of $V$ the second term alone depends on the generator, and a fake is $x=G(z)$: so the generator minimises $\mathbb E\log(1-D(G(z)))$. How hard is it pushed, by a fake of score $s$? With $D=\sigma(s)$ we have $\log(1-D)=-\mathrm{softplus}(s)$, where $\mathrm{softplus}(s)=\log(1+e^s)$ and its derivative is $\sigma(s)$:
 #
 # $$\text{minimax:}\quad\frac{d}{ds}\log(1-\sigma(s))=-\sigma(s)=-D,\qquad\qquad\text{non-saturating:}\quad\frac{d}{ds}\bigl[-\log\sigma(s)\bigr]=-(1-\sigma(s))=-(1-D).$$
 #
 # When the discriminator is sure of a fake, $D\approx0$, the first gives it nothing: the worst fakes learn least. So Goodfellow et al. (section 3) proposed the second, minimise $-\mathbb E\log D(G(z))$. Its derivative has the same sign, so each single fake is pushed in the same direction, only by another amount,
-# and that is largest just where a fake is bad. It is the default of nearly all GANs.
+# and that is largest just where a fake is bad. It is what most people mean by the usual GAN loss, and this package's default.
 #
 # ### Check: the two gradients
 
@@ -288,7 +288,7 @@ axes.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# The lines of four objectives; all five of the package, as losses that are minimised, means over data with the scores $s_r$ and over fakes with $s_f$, and $(a)_+=\max(0,a)$:
+# The figure has four objectives; the fifth, hinge, has Wasserstein's loss for the generator, and so the same line. Here are all five of the package, as losses that are minimised; means are taken over data, with the scores $s_r$, and over fakes, with the scores $s_f$, and $(a)_+=\max(0,a)$:
 #
 # | | discriminator | generator |
 # |---|---|---|
@@ -334,7 +334,7 @@ panels[0].set_ylabel("ψ, the discriminator's slope")
 plt.show()
 
 # %% [markdown]
-# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead (in the first panel and the last of minimax, the game as it is written). **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
+# The star is the place of rest, the dot the start, the red line where small steps of gradient descent lead, one player after the other. (The first panel and the last are of minimax, the game as it is written. The arrows of the second know nothing of the clipping, which holds the red line between −1 and 1.) **Without a constraint the field turns**: the discriminator learns which side the fakes are on, the fakes run to the other side, past the data, the discriminator
 # learns that, and so on. Nobody does anything wrong; each follows its own gradient. With clipping (second), and with the gradient penalty of WGAN-GP (third), the path goes round and round, too, and never settles at the star: both let the discriminator keep a slope even where data and fakes agree.
 # Only **R1**, a penalty $\tfrac\gamma2\,\mathbb E_p|\nabla s(x)|^2$ on the score's gradient *at the data*, spirals inwards: it asks for slope zero, and at rest the slope is zero.
 #
@@ -376,12 +376,12 @@ for gamma in (0.0, 0.3, 1.5, 4.0):
 # %% [markdown]
 # ### Steps are not a flow
 #
-# Real training takes steps of a finite rate $h$, and a step is a map whose eigenvalues $\mu$ must lie *inside* the unit circle. If both players step at once, $\mu=1+h\lambda$. For $\lambda=\pm\tfrac i2$ that is $|\mu|=\sqrt{1+h^2/4}>1$: the path spirals **outwards**, at any rate.
+# Real training takes steps of a finite rate $h$, and a step is a map whose eigenvalues $\mu$ must lie *inside* the unit circle. If both players step at once, $\mu=1+h\lambda$. For $\lambda=\pm\tfrac i2$ that is $|\mu|=\sqrt{1+h^2/4}>1$: the path spirals **outwards**, whatever the rate $h$.
 # If they take turns, first $\psi$ and then $\theta$, the second sees what the first has just done. Then a step is
 #
 # $$\begin{pmatrix}\theta\\\psi\end{pmatrix}\mapsto\begin{pmatrix}1-\frac{h^2}4&\frac h2\\-\frac h2&1\end{pmatrix}\begin{pmatrix}\theta\\\psi\end{pmatrix},$$
 #
-# of determinant 1 and trace $2-\frac{h^2}4$. So $|\mu|=1$ exactly for $h<4$, and near the star the path stays on a closed curve (far out, or with large steps, it still drifts outwards, slowly). GAN trainings, ours too, take turns.
+# of determinant 1 and trace $2-\frac{h^2}4$. The determinant is the product of the two eigenvalues. As long as the trace lies between −2 and 2, that is, for $0<h<4$, they are a conjugate pair, and so $|\mu|=1$, without any error: near the star the path stays on a closed curve (far out, or with large steps, it still drifts outwards, slowly). GAN trainings, ours too, take turns.
 #
 # ### Check: one step
 
@@ -411,7 +411,7 @@ panels[0].set_ylabel("ψ")
 plt.show()
 
 # %% [markdown]
-# Left: each turn is wider than the last. Middle: an orbit. Right: rest. So before any network, data or architecture comes into it, the choice of a constraint decides whether the game *can* end.
+# Left: each turn is wider than the last. Middle: an orbit. Right: rest. So before any network, data or architecture comes into it, the order of the moves decides whether this game runs away, and the constraint whether it comes to rest.
 #
 # ### What the eigenvalues do not say
 #
@@ -433,12 +433,12 @@ for state in ([2.0, 1.0], [0.5, 0.5], [0.1, -0.2]):
           f"(formula {-2 * state.prod() * torch.tanh(state.prod() / 2):.5f})")
 
 # %% [markdown]
-# Mescheder et al. then trained large networks on photographs with R1, and it held there, too.
+# Mescheder et al. then trained large networks on photographs with R1, and there, too, it kept the trainings stable.
 #
 # ## The code that matters
 #
-# The package's GAN is three independent choices: an **objective** (what the two minimise), a **constraint** (what holds the discriminator back) and a **pair of networks**. Both players give and take raw scores, so the objectives are a few lines of softplus. One training step is: the discriminator
-# moves, then the generator. Look for `fake.detach()`, by which the discriminator's step leaves the generator alone, and for the last line but one, the generator's move. (`critic_steps` is 1 here, so the loop runs once.)
+# The package's GAN is three independent choices: an **objective** (what the two minimise), a **constraint** (what holds the discriminator back) and a **pair of networks**. The discriminator gives raw scores, and the losses of both players take them, so each objective is a line or two. One training step is: the discriminator
+# moves, then the generator. Look for `fake.detach()`, by which the discriminator's step leaves the generator alone, and for the last line but one, the generator's move. (`minimise(loss, optimiser)` is the backward pass and the optimiser's step.) (`critic_steps` is 1 here, so the loop runs once.)
 
 # %%
 source(AdversarialTask.training_step)
@@ -512,7 +512,7 @@ print(covered(good))
 #
 # **The losses.** They do not go down. The discriminator's comes to $\log4\approx1.386$ and the generator's to $\log2\approx0.693$, the values of a coin toss, and stay there while the picture still gets better: compare the seams of the first latent plane with those of the last.
 #
-# **The arrows and colours.** At the end the colours are pale near the ring: $D\approx\tfrac12$ where data and fakes agree. What still has an arrow worth seeing are strays between the clouds.
+# **The arrows and colours.** At the end the colours are pale near the ring: $D\approx\tfrac12$ where data and fakes agree. What still has an arrow worth seeing are strays between the clouds. (Most of the red points lie under the coloured dots.)
 #
 # **The latent plane.** Each colour is one mode, that of the coloured dot on the left; white latents become points more than three standard deviations from every centre. The latents are one connected cloud and the data are eight separate ones, and a continuous function cannot tear. So between the colours there must be seams, whose latents become points *between* the modes: the stray red points.
 # Training makes the seams thin; it can never make them vanish, least of all in the middle, where all eight meet, and where the white may even grow. (This is why `PointGenerator` has ReLU units without a leak: they bend more sharply.)
@@ -563,7 +563,7 @@ plt.show()
 #
 # * **Momentum 0.9**, and nothing else changed: momentum remembers where the game *was* heading, and the game turns. Compare the share of points near a mode with the recommended one's.
 # * **No constraint as well**: worse again. The fakes are smeared over the plane, and half of the modes have next to none. (Without a constraint but with the recommended momentum all eight are covered, as the table below shows: it is momentum that does the harm, and the constraint that limits it.)
-# * **A fast generator as well** (four times its rate, and half the discriminator's): the classic collapse. All fakes are one clump. The arrows show why it stays one: every point feels the *same* push, since the discriminator sees the clump as one thing and its score is nearly a plane there. Nothing tells two fakes to part.
+# * **A fast generator as well** (the generator's rate four times as high as before, the discriminator's half as high): the classic collapse. All fakes are one clump. The arrows show why it stays one: every point feels the *same* push, since the discriminator sees the clump as one thing and its score is nearly a plane there. Nothing tells two fakes to part.
 # * **8 units in each layer**: a different failure that looks alike. A generator as small as this hardly bends, and does not come round the ring in this time, though it has the recommended constraint and rates. The colours know (deep green: "there should be data here"), but a push is of no use to a network that cannot follow it.
 #
 # Now look at the line of the clump's mean: loops through the ring and far beyond it, out and back and out again, while the recommended one stays near the middle. It is what $\theta$ does in the Dirac-GAN, in a training with tens of thousands of weights: out, back through the middle, and out on another side. (The loops are not the circles from above: there one axis was $\psi$, here both are places of fakes.)
@@ -593,7 +593,7 @@ for name in ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge
 #
 # * All objectives but Wasserstein's bound what the discriminator can gain; with momentum 0.5 and rates of this size they cover the ring **even without a constraint** (first column). What constraints buy is room for error, not magic: compare the second panel above with the third.
 # * **Wasserstein needs its constraint.** Without one the critic can raise its score for ever, and there is nothing to be learnt from it. Of these constraints only the gradient penalty aims at what the theory wants, a slope of 1: R1 asks for slope 0 at the data, clipping bounds the weights and the slope only by way of them, and spectral normalisation bounds it by 1 but may leave it well below. Chapter 03 has the reasons.
-# * **Spectral normalisation** divides each layer by its largest singular value, so the score changes by at most 1 per unit of length, far too little to tell apart places 0.05 apart. On images, where distances between pictures are large, it is one of the best. A constraint has a scale, and the data have one too: they have to fit.
+# * **Spectral normalisation** divides each layer by its largest singular value, so the score changes by at most 1 per unit of length, and often by much less: far too little to tell apart places 0.05 apart. (The gradient penalty aims at 1, too, but with so small a weight it is a soft spring, which lets the score be steeper; this is a wall.) On images, where distances between pictures are large, it is among the constraints that work best. A constraint has a scale, and the data have one too: they have to fit.
 #
 # ## Common mistakes
 #
@@ -672,7 +672,7 @@ plt.show()
 
 # %% [markdown]
 # The minimax push decays as the discriminator gets better: at the end of the line a fake is pushed by a tiny fraction of what it was at the start, though it is as far from the data as ever. The non-saturating push does not vanish, but look at how it goes on *growing*: it is the slope of a score that gets steeper without end, so its size says nothing about the distance either.
-# The critic with a gradient penalty comes to a slope of about 1.2 and stays there (the penalty is a spring and not a wall: by the formula of chapter 03 the slope is $1+\frac{W}{2\lambda}=1+\frac4{20}$): that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
+# The critic with a gradient penalty comes to a slope of about 1.2 and stays there (the penalty is a spring and not a wall: by the formula of chapter 03 the slope is $1+\frac{W}{2\lambda}$, where $\lambda$ is the penalty's weight, here 10, and $W=4$ the distance of the two clouds): that one *can* be trained to the end, and should be (chapter 03). So either use a discriminator that may be perfect, or one that is kept from being so: by few steps, by a small R1, by noise.
 #
 # ### Common mistake 3: the minimax loss for the generator
 #
@@ -724,8 +724,8 @@ for axes, name in zip(panels, ("recommended", "a fast generator as well")):
 plt.show()
 
 # %% [markdown]
-# The swings on the right say that this game has not come to rest on the way. But the calm at its end is that of the learning rates, which fall to zero in both trainings, and from the last hundred steps alone nobody could tell which is which:
-# two trainings whose last losses are close to each other, and close to the $\log4$ and $\log2$ of a game at rest. One covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
+# The swings on the right say that this game has not come to rest on the way. But that they die out at the end is the doing of the learning rates, which fall to zero in both trainings. (The discriminator's line is still the rougher one, which says nothing about where the fakes are.) And the *means* of the last hundred losses, printed above, are nearly the same in both,
+# and close to the $\log4$ and $\log2$ of a game at rest. Yet one game covers eight modes. The other is a clump that covers none: over its last steps the discriminator is hardly better than a coin there, as it happens, while the clump lies inside the ring, where there are no data at all. In a GAN the losses measure the players against *each other*, and
 # two bad players are as evenly matched as two good ones. So look at samples, and measure them by something that takes no part in the game: here, the modes; on images, the Fréchet distance (chapter 02).
 #
 # ## Exercises
@@ -773,7 +773,7 @@ check(carried, left, right)
 # ## Summary
 #
 # * A discriminator is a classifier, and the best one knows $p/(p+q)$: two densities that nobody can write down are compared by their samples.
-# * Against it, the generator minimises $2\,\mathrm{JS}-\log4$. At rest $D=\tfrac12$, the losses are $\log4$ and $\log2$, and say nothing about quality on the way.
+# * Against it, the generator minimises $2\,\mathrm{JS}-\log4$. At rest $D=\tfrac12$; the discriminator's loss is then $\log4$ and the non-saturating generator's $\log2$, and neither says anything about quality on the way.
 # * JS is flat where the two do not overlap; $W$ is not. A minimax generator is not pushed where the discriminator is sure; the non-saturating one is pushed most there.
 # * The game *turns*. Without a constraint the eigenvalues at rest are imaginary; R1 gives them a negative real part. Taking turns is better than moving at once.
 # * An objective, a constraint, a pair of networks: three independent choices. On the ring: non-saturating, R1 with a small weight, rates that fall to zero.
