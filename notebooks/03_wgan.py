@@ -69,7 +69,7 @@ for name in ("wgangp-fashion", "dcgan-fashion"):
 grid(model.sample(40, seed=7), columns=10)
 
 # %% [markdown]
-# Are the pictures what sets this method apart? The second line is chapter 02's network, the same generator trained in the usual game: compare the Fréchet distances (smaller is better), and the seconds. What does set it apart is
+# It is not the pictures that set this method apart: the second line is chapter 02's network, the same generator trained in the usual game, and its Fréchet distance (chapter 02; smaller is better) is the lower one, after about as many seconds. What does set it apart is
 # the training. A DCGAN's loss says who is winning, not how good the pictures are. The critic's value is a *distance* between two sets of pictures, and falls while they get better. This chapter is about what that distance is, why it takes
 # a critic that is held back, and how to hold it back well.
 #
@@ -232,7 +232,7 @@ for axes, (name, critic) in zip(panels, best.items()):
 plt.show()
 
 # %% [markdown]
-# All three agree at the points and along the ways; compare the rim, where they do not. Two lessons. What a fake is told by a best critic is the direction of its partner, with a gradient of norm 1 however far away that is: the slope that chapter 01 missed.
+# All three agree at the points and along the ways; compare the rim, where they do not. Two lessons. What a fake is told on its way is the direction of its partner, with a gradient of norm 1 however far away that is: the slope that chapter 01 missed. (The arrows begin a fifth of the way along: at the fake itself the highest critic has a kink, and no gradient.)
 # And off the ways a norm of 1 is *not* required: the mean critic is as good as the others, and nearly flat in places at the rim. Halfway between any data point and any fake it is close to 1 on average, though, and between them is where the gradient penalty below will ask for it.
 #
 # ## From a program to a network
@@ -299,11 +299,11 @@ for bound in (0.1, 0.01):
     print(f"c = {bound}: steepest 10^{np.log10(steepest.item()):.1f} <= singular values 10^{np.log10(singular):.1f} <= entries 10^{np.log10(entries):.1f}")
 
 # %% [markdown]
-# The bounds hold, and for random weights they are orders of magnitude apart from each other and from the slope. So $c$ does not tell what $K$ will be. In the words of those who proposed it (Arjovsky et al., 2017), clipping is "a clearly terrible way to enforce a Lipschitz constraint". Gulrajani et al. (2017) found three things wrong with it; let us see each.
+# The bounds hold, and for random weights they are orders of magnitude apart from each other and from the slope. So $c$ does not tell the $K$ of *these* weights (of trained ones, below, it tells more). In the words of those who proposed it (Arjovsky et al., 2017), clipping is "a clearly terrible way to enforce a Lipschitz constraint". Gulrajani et al. (2017) found three things wrong with it; let us see each.
 #
 # ### Trouble 1: too simple functions
 #
-# A critic against fakes that stay as they are, those of a "generator" whose learning rate is 0. The data are a ring of eight small clouds, with one large cloud as fakes; or a square of nine, and the fakes are nine large clouds in the same places, so that, but for the rim, where the fakes stick out, only nearness to a centre tells data from fakes. Here is the training, five critic steps at a time; the critic is then as good as it gets.
+# A critic against fakes that stay as they are, those of a "generator" whose learning rate is 0. The data are a ring of eight small clouds, with one large cloud as fakes; or a square of nine, and the fakes are nine large clouds in the same places, so that, but for the rim, where the fakes stick out, only nearness to a centre tells data from fakes. Here is the training, five critic steps at a time, a thousand in all: enough for some of the critics to come near their best, and not for all, as we shall see.
 
 # %%
 class Cloud(nn.Module):
@@ -357,7 +357,7 @@ for axes, (title, (critic, name)) in zip(panels, shown.items()):
 plt.show()
 
 # %% [markdown]
-# Blue is low and red is high; black are data, red dots fakes. The clipped critics know where the middle is and where the rim: a bowl or a hill, little more. They do not see single clouds. The critics under a penalty of weight 1 (we come to it soon) do: look for summits at the clouds, on the ring and, fainter, on the square. As for numbers, dividing a critic's value
+# Blue is low and red is high; black are data, red dots fakes, and an arrow is the push that a fake feels (forty of them are drawn). The clipped critics know where the middle is and where the rim: a bowl or a hill, little more. They do not see single clouds. The critics under a penalty of weight 1 (we come to it soon) do: look for summits at the clouds, on the ring and, fainter, on the square. As for numbers, dividing a critic's value
 # by its steepest slope makes it comparable, whatever its unit, and no critic whatever can get above the exact distance between the two sets of points. (For the steepest slope we look at a thousand places between data and fakes; the truth may be a little steeper.) How much of the distance did each of them find? On the ring, by this measure,
 # the clipped one is hardly behind: a bowl tells most of the way from the middle to the rim. What it does not tell is *where* on the rim the data are, which is little of the distance, and all that matters to a generator that has arrived there. On the square there is little else to tell. The clipped critic finds the hill, that fakes stick out at the rim, a third of the distance; what the penalty finds more is the centres. (Patience plays a part as well: at the paper's weight, 10, we shall see a bowl on the ring, too, after so short a training.)
 #
@@ -376,7 +376,7 @@ for axes, (name, critic) in zip(panels, {"clipped at 0.1": by_bound[0.1], "gradi
 plt.show()
 
 # %% [markdown]
-# A critic wants to be steep; clipping lets it be steep only by making every single weight as large as it may. So weights pile up at $\pm c$, and a network whose weights know two values is a simple function. That is one source of trouble 1.
+# A critic wants to be steep; clipping lets it be steep only by making every single weight as large as it may. So weights pile up at $\pm c$, and little is left for the training to choose but signs. Gulrajani et al. see in this the reason for the too simple functions of trouble 1.
 #
 # ### Trouble 3: gradients that vanish or explode
 #
@@ -417,7 +417,7 @@ plt.show()
 #
 # $$\lambda\;\mathbb E_{\hat x}\bigl(|\nabla_{\hat x}D(\hat x)|-1\bigr)^2,\qquad \hat x=(1-u)\,x+u\,G(z),\quad u\sim\mathcal U(0,1),$$
 #
-# with $\lambda=10$ in the paper. The places $\hat x$ lie on straight lines between a picture $x$ of the data and a fake, one place $u$ each. The pairs are random, not those of the best plan, which nobody knows: there the theorem does not ask for a norm of 1. It is a heuristic, and a mild one (Petzka et al., 2018, penalise norms above 1 only, and find it works as well or better).
+# with $\lambda=10$ in the paper. The places $\hat x$ lie on straight lines between a picture $x$ of the data and a fake, one place $u$ each. The pairs are random, since nobody knows the best plan, and between random pairs the theorem does not ask for a norm of 1. It is a heuristic, and a mild one (Petzka et al., 2018, penalise norms above 1 only, and find it works as well or better).
 #
 # And it is a spring, not a wall. Say that the critic has the slope $K$ all along the ways. Then its value is $K\,W$ and it maximises $K\,W-\lambda\,(K-1)^2$, so
 #
@@ -556,7 +556,7 @@ for k in range(4):
 #
 # ### On the ring, where the distance is known
 #
-# First the plane again, now with a generator that moves. At every look we compute the *exact* distance between 500 drawn points and 500 of the data, by the cheapest matching. (Of these samples: the dotted line is how far two samples of the *data* are from each other.) Beside it is what the training reports: the critic's value, and, in a second training from the same start, the two losses: that one is chapter 01's game, non-saturating with R1, in its own setting. The critic gets five steps for each of the generator, whose rate is a fifth of that in the other game, so that the critic can follow; the discriminator gets one.
+# First the plane again, now with a generator that moves. At every look we compute the *exact* distance between 500 drawn points and 500 of the data, by the cheapest matching. (Between samples it never falls to 0: the dotted line is how far two samples of the *data* are from each other.) Beside it is what the training reports: the critic's value, and, in a second training from the same start, the two losses: that one is chapter 01's game, non-saturating with R1, at its rates, but held constant, and without the average. The critic gets five steps for each of the generator, whose rate is a fifth of that in the other game, so that the critic can follow; the discriminator gets one.
 
 # %%
 moments = runtime.pick(ci=(2, 4, 6), laptop=(10, 20, *range(40, 241, 20)), gpu=(10, 20, *range(40, 601, 20)))
@@ -603,7 +603,7 @@ plt.show()
 # ### Clothes
 #
 # The pair is of chapter 02's kind, with one layer each that sees the whole; the critic has `norm="layer"`. Two critic steps for each step of the generator, so a batch of 128 is cut into two. Adam with $\beta_1=0$: the critic chases a target that moves, and should not remember where it went. The two numbers to watch are the critic's value $\mathbb E D(x)-\mathbb E D(G(z))$
-# and, every now and then, the **Fréchet distance** (Heusel et al., 2017; chapter 11), from an independent classifier that neither player knows. Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
+# and, every now and then, chapter 02's **Fréchet distance**, from an independent classifier that neither player knows (here of 500 pictures, so not to be compared with the numbers at the top). Beside it, for comparison, chapter 02's DCGAN with the non-saturating loss.
 
 # %%
 train = fashion_mnist("train", source="shipped", device=here)
@@ -646,7 +646,7 @@ dcgan_game = train_clothes(dcgan, 64, looks, show)
 #
 # (The progress bar's `generator` is no measure of anything: it is minus the mean score of fakes, and a constant added to all scores changes it and nothing else. It may wander off to either side. Differences of scores count.)
 #
-# Some moments of each training. We compare two rankings of them: by the Fréchet distance, and by what the training itself reports, averaged over the last ten steps. The rank correlation is printed twice, for all moments and for the later half.
+# Take the moments at which we looked, and rank them twice: by the Fréchet distance, and by what the training itself reports, averaged over the last ten steps. The rank correlation is printed twice, for all moments and for the later half.
 
 # %%
 def at_looks(values, last=10):
@@ -677,10 +677,10 @@ figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center"
 plt.show()
 
 # %% [markdown]
-# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance, on one scale in all three panels. On the left the value climbs for the first hundred steps, while the critic has yet to learn, and the pictures hardly change. Then it comes down with the Fréchet distance, not step by step (the grey line has a deep dip just after step 100),
+# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance, on one scale in all three panels. On the left the value climbs for the first hundred steps, while the critic has yet to learn, and the pictures hardly get better. Then it comes down with the Fréchet distance, not step by step (the grey line has a deep dip just after step 100),
 # and never goes far up again while the pictures get better. So it tracks quality, but not point by point.
 #
-# The losses of the DCGAN do no such thing. Its pictures get better faster, and from step 200 on its losses stay level, at values where the discriminator is somewhat ahead ($\log4$ and $\log2$ would be an even game); the generator's even rises a little while its pictures get better. They say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
+# The losses of the DCGAN do no such thing. Its pictures get better faster, and from step 200 on its losses stay level, at values where the discriminator is somewhat ahead ($\log2$ for the generator's and $\log4$ for the discriminator's would be an even game); the generator's even rises a little while its pictures get better. They say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
 # they mean, and in other games of this kind a generator's loss may do so for a while. The difference is in where the curves *can* go: the critic's value to 0, where there would be nothing left to carry.
 #
 # A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And the values of two different critics are not in the same unit.
@@ -699,7 +699,7 @@ for k in (1, 2, 5):
 rows(strips, columns=20, zoom=1.5, label_width=120)
 
 # %% [markdown]
-# The critic's value is larger with more steps. The Fréchet distances do not follow it: the values of these three trainings cannot be compared, since what each critic has learned to see differs, and so does its estimate. And a ranking by the Fréchet distance, so early in a training and for one seed, is hardly more than chance. Gulrajani et al. used five, and 1 is common today. What matters is that the critic can follow.
+# The critic's value is larger with more critic steps, but do not read that as a better estimate: at equal critic steps the generators have taken 450, 225 and 90 steps, and the curve above, always with two critic steps, has about such values at those moments. Nor do the Fréchet distances rank the three: so early in a training and for one seed they are hardly more than chance. Gulrajani et al. used five, and 1 is common today. What matters is that the critic can follow.
 #
 # ## The slider
 #
@@ -743,7 +743,7 @@ strip(by_clip)
 # **The weight.** Without a penalty the slopes go off the scale (what lies beyond it is counted in the last bar): there is no maximum to come to. With a small weight the critic can afford slopes above 1, and its value is as many times too large: compare it with the formula. At the paper's weight the norms sit at the dotted line, and the value is near the distance, but the surface is still a bowl: it has found most of the distance, not yet the single clouds. A very large weight keeps the norms there just as well, but leaves the critic little care
 # for anything else, and in this time it has not even found the middle: its value is far below the formula's.
 #
-# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It comes near 1 only somewhere between two of these bounds, and another network would have another. (Once trained, the weights stand at $\pm c$, and the bound by the entries is within a factor of ten of the slope: it tells the order of magnitude of $c$, no more.) And the arrows, what a generator would be told, point outwards everywhere, *beyond* the ring as well: a fake that has passed it is sent further away, until the next steps of the critic call it back.
+# **The bound.** The steepness moves over orders of magnitude, as the product over four layers must: ten times the bound, up to ten thousand times the slope. It comes near 1 only somewhere between two of these bounds, and another network would have another. (Once trained, the weights stand at $\pm c$, and the bound by the entries is within a factor of ten of the steepest slope: so $c$ does tell the order of magnitude of $K$, and no more.) And the arrows, what a generator would be told, point outwards everywhere, *beyond* the ring as well: a fake that has passed it is sent further away, until the next steps of the critic call it back. (After so short a training a penalty of weight 10 does the same; only with weights 0.1 and 1 does the surface fall off outside the ring.)
 #
 # ## Common mistakes
 #
@@ -835,7 +835,7 @@ for name, constraint in tries.items():
 rows(strips, columns=20, zoom=1.5, label_width=150)
 
 # %% [markdown]
-# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1: the pictures are still far off, and the formula above says $1+\frac W{2\lambda}$. The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and much flatter at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
+# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1, as the formula above leads one to expect while the pictures are still far off. (It would have about two thirds of the excess or less: it supposes that all of the slope lies along the ways.) The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and much flatter at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
 # With the third mistake the norm is a little larger at the data than at the mixtures where it is held, and no more: after so few steps it hardly shows in the norms, and in the pictures not at all. Fréchet distances so early say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
 #
 # ### Common mistake 4: momentum with clipping

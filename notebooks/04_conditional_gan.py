@@ -104,7 +104,7 @@ tables({"p(x|y), data": p, "q(x|y), generator": q, "D*(x, y)": best}, list("1234
 plt.show()
 
 # %% [markdown]
-# The two left tables have the same rows in another order. $D^*$ is dark where a picture is more common in the data *under this label*. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
+# The two left tables have the same rows in another order. $D^*$ is dark where, *under this label*, a picture is more common in the data than among the drawn ones. The formula is checked against an optimiser that knows nothing of it: it turns the twelve logits
 # of $D$ until $V$ no longer grows.
 
 # %%
@@ -145,8 +145,8 @@ for name, q in {"right": p, "labels shuffled": p[[1, 2, 0]], "label ignored": p.
           f"without labels: JS {marginal:.4f}")
 
 # %% [markdown]
-# The last column is the whole lesson: to a discriminator without labels all three are **perfect**. It gives no gradient towards obedience, since there is nothing to be gained. (The middle number is also the JS between the *joint* distributions of pairs $(x,y)$: with equal
-# label frequencies, averaging over labels and comparing pairs are the same.)
+# The last column is the whole lesson: to a discriminator without labels all three are **perfect**. It gives no gradient towards obedience, since there is nothing to be gained. (The middle number is computed as the JS between the *joint* distributions of pairs $(x,y)$: where data and
+# generator have the same label frequencies, whatever these are, it is the average over labels.)
 #
 # ## How the label enters the generator
 #
@@ -239,7 +239,7 @@ for name, logits in {
           f"  left over {unexplained.norm() / of_label.norm():.3f}")
 
 # %% [markdown]
-# In the first line the inner product is no approximation: as far as the label is concerned it *is* the best discriminator, and what is left is one number for each picture, for a $\psi$ that is flexible enough. In the second it cannot be, with three features. A real network learns its features, many of them (here 3,136), such that classes become as good as linear in them. That is an assumption about the task, put into
+# In the first line the inner product is no approximation: as far as the label is concerned it *is* the best discriminator, and what is left is one number for each picture, for a $\psi$ that is flexible enough. (The package's $\psi$ is a single linear layer, as in the paper, and the learned features have to make up for that.) In the second it cannot be, with three features. A real network learns its features, many of them (here 3,136), such that classes become as good as linear in them. That is an assumption about the task, put into
 # the shape of the network; concatenation assumes nothing and has to learn it all.
 #
 # (There is a third way: let the discriminator also *guess* the class, and reward the generator for pictures that are guessed right: AC-GAN, Odena et al. 2017. It is a different game, and one that prefers pictures that are easy to tell over pictures that are true.)
@@ -343,7 +343,7 @@ rows({name: columns(generator, generator.latents(3, seed=4))
 # Three rows are three latents. First look *along* a row: are the classes told apart? Then *down* a column: are the three pictures of one class different in more than their shade? Read the diversity above beside it, and hold both against the pictures at the top of this chapter. A network that obeys its labels so early has
 # learned outlines, and most of the training is still to come.
 #
-# The two losses should not be compared as marks: a discriminator whose loss stays near the dotted line knows little, one that pulls away from it has found something to tell real and drawn pictures apart, and its generator has more to repair. Which of the two ways ends better depends on data, size and patience; projection is the one that
+# The two losses are no marks. A loss near the dotted line says that this discriminator tells little apart: because there is little left to tell, or because it is weak. Here it is the second: the concatenation's loss is nearer to the line, and its pictures are further from the data. Which of the two ways ends better depends on data, size and patience; projection is the one that
 # most large class-conditional GANs came to use. One short training of each does not decide it, and another seed moves the numbers by more than you would like.
 #
 # ## Real pictures under wrong labels
@@ -364,7 +364,7 @@ rows({name: columns(generator, generator.latents(3, seed=4))
 #
 # $$q=p+\frac{\lambda}{1-\lambda}\,(p-m):$$
 #
-# the class, and some more of what sets it apart from the others. So the network draws **plainer cases of a class than there are**, where classes overlap. Hold that against guidance, below and in chapter 08: it has another mechanism, and strikes a bargain of the same kind.
+# the class, and some more of what sets it apart from the others. So the network draws **the plain cases of a class more often than the data do**, and those that could be another's more rarely or never, where classes overlap. (It draws no picture that the class does not have: where $p=0$, $q=0$.) Hold that against guidance, below and in chapter 08: it has another mechanism, and strikes a bargain of the same kind.
 #
 # ### Check: where that game comes to rest
 #
@@ -441,11 +441,11 @@ plt.show()
 # So a number off the diagonal that stands on the left **only** is the generator's fault, and a diagonal number that is *higher* on the left is no triumph. It says that the generator draws the plain cases of a class and leaves out the odd ones; look whether the same class has lost diversity in the list above.
 #
 # Here the left diagonal is the higher one throughout, most of all for pullovers, T-shirts and shirts, which real pictures mix up most (only coats have hardly gained). The *direction* is that of the last section's formula: what could be another class's is drawn less often. The size is not. With ten classes any one of the others has a ninth of $m$, which $\lambda=0.4$ makes smaller still, and classes that nothing else looks like should have paid nothing. Yet every class
-# has lost diversity, trousers, T-shirts and boots the most. The rest is the old weakness of GANs: the rare cases of a class are left out. (A row has two hundred pictures, so one or two points are luck.)
+# has lost diversity, trousers, T-shirts and boots the most. The rest is the old weakness of GANs: the rare cases of a class are left out. (A row has two hundred pictures, the real ones' too: where nine in ten are right, two or three points are one standard deviation of a difference. The gains of pullovers and T-shirts are well above that, the shirts' hardly.)
 #
 # ### What does the latent carry?
 #
-# Nobody told the generator what to do with $z$. If the first row of this chapter is no accident, the same latent makes all classes darker or lighter together, although no sneaker was ever compared with a dress. Measure it: two hundred latents, each drawn in all ten classes; the mean brightness of the garment's own pixels, and its width
+# Nobody told the generator what to do with $z$. If the fourth and the last row of this chapter's first picture are no accident, the same latent makes nearly all classes darker or lighter together, although no sneaker was ever compared with a dress. Measure it: two hundred latents, each drawn in all ten classes; the mean brightness of the garment's own pixels, and its width
 # in columns of pixels; and how these correlate between two classes that share their latents.
 
 # %%
@@ -471,7 +471,7 @@ for name, table in correlations.items():
 print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give. The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# Compare each table with what chance would give (of 45 pairs, some will be two or three standard deviations off). The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
 # The **width** is another matter: it is shared by some and not by others. Find the darkest squares off the diagonal. Then find the rows that are nearly white, and beware: a sneaker fills the picture from side to side, its width hardly varies, and so there is hardly anything that *could* correlate. That says more about the measure than about the network.
 #
 # ## Between two classes
@@ -489,7 +489,7 @@ for a, b in ((3, 0), (7, 9), (1, 8)):
 rows(strips, columns=11)
 
 # %% [markdown]
-# A cross-fade shows two ghosts on top of each other. A mixture of embeddings is drawn as one thing: look in the middle of each strip whether outlines *move* (a sleeve grows, a shaft rises) where in the cross-fade they only fade. For a pair that is alike, the way leads through clothes that could be real. From trouser to bag there is nothing real in between, and no picture in the training ever had a label half and half;
+# A cross-fade shows two ghosts on top of each other. A mixture of embeddings is drawn as one thing: look in the middle of each strip whether outlines *move* (sleeves grow short and wide, a shaft rises) where in the cross-fade they only fade. (Look at the shade, too: all the ways lead through darker pictures than either end has, and in the second strip the old sole still fades out like a ghost.) For a pair that is alike, the way leads through clothes that could be real. From trouser to bag there is nothing real in between, and no picture in the training ever had a label half and half;
 # what the network draws there is its own invention, by the smoothness of its layers alone.
 #
 # ## The slider
@@ -562,7 +562,7 @@ panels[0].set_ylim(0, None), panels[1].set_ylim(0, None)
 plt.show()
 
 # %% [markdown]
-# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, which no class is: labels are right by chance alone, and "diversity", of pictures that belong to no class, is above 1. On its **right** diversity is taken away, as by guidance, and a point or two of labels is won for a great deal of it: this network has little left to win, since the mismatched pairs have taught it already. Compare with chapter 08, where each step of $s$ buys something.
+# At $s=1$ is the network as it was trained, and there the Fréchet distance is lowest. On its **left**, $s=0$ is the mean of the embeddings, and the row of pictures shows what that is: not "any clothes", as a trained null label gives (chapter 08, $s=0$), but one more point where the network was never trained, and whatever it draws there. All ten columns are then one and the same, with one latent more of a pullover, with another more of a bag: labels are right by chance alone, and "diversity" is above 1, since what was asked for as one class is a mixture of kinds (at $s=0.5$ even more so). On its **right** diversity is taken away, as by guidance, and a point or two of labels is won for a great deal of it: this network has little left to win, since the mismatched pairs have taught it already. Compare with chapter 08, where each step of $s$ buys something.
 # Larger numbers into the first layer mean stronger contrast and saturated pixels, until whole parts of the garment go out, and the latent's part, $A\,z$, is drowned by the label's. There is no next step that would look at the result and put it right.
 #
 # ### A knob of its own
@@ -639,7 +639,7 @@ plt.show()
 # %% [markdown]
 # ### Common mistake 1: labels for the generator, none for the discriminator
 #
-# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and its loss looks as healthy as the right one's. (In so short a training the pictures are poorer as well, but what gives the mistake away is that all columns are alike.) It is the blind judge of the tables above: shuffled labels are no fault in its eyes. Look at its two rows, a latent each: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
+# The generator has its embedding, and the discriminator is that of chapter 02. Nothing crashes, and its loss looks as healthy as the right one's. (In so short a training the pictures are poorer as well, but what gives the mistake away is that all columns are alike.) It is the blind judge of the tables above: a label that is ignored is no fault in its eyes, nor is a shuffled one. Look at its two rows, a latent each: the label starts out as small numbers beside large ones, nothing rewards the generator for making them larger, and so all columns show nearly the same picture. (Had it started large, it would be a second latent: as good as any random number for making pictures different, and no better.) The share of right labels is chance, and no step of the training works towards more.
 #
 # ### Common mistake 2: drawn for one label, judged with another
 #
@@ -739,10 +739,10 @@ check(asked_given_recognised, *example)
 # * A conditional GAN plays the game of chapter 01 once for each label. Its rest, without such pairs as in the fourth point, is $q(x\mid y)=p(x\mid y)$ for every label, where the best discriminator is $\tfrac12$.
 # * The discriminator must see the label, the **same** label that the picture was drawn for, beside real pictures with their own. Without it the generator is free to ignore the label, and does.
 # * A label enters as an embedding. In the generator it is put beside the latent, which shifts the first layer. In the discriminator it is painted as a channel (concatenation) or multiplied with the features (projection, which is exact where classes are log-linear in them).
-# * Real pictures under wrong labels, scored as fakes, teach obedience sooner. The game then rests at plainer cases of a class than there are, wherever classes overlap.
+# * Real pictures under wrong labels, scored as fakes, teach obedience sooner. The game then rests with more of the plain cases of a class than the data have, wherever classes overlap.
 # * Obedience, quality and diversity are three things. Measure all three: "labels right" alone is high long before the pictures are good.
-# * Start the discriminator's label in proportion and the generator's small, or each class becomes one picture.
-# * Embeddings can be mixed: points between two classes are between them in the picture, too. Points *beyond* a class are where the network was never trained: plainer, and soon broken. Guidance is another thing, and diffusion's.
+# * Start the discriminator's label in proportion, or it is learned later; start the generator's small, or each class comes close to one picture.
+# * Embeddings can be mixed: between two classes that are alike the picture, too, goes gradually from one to the other; between unlike ones it breaks, for no picture in training had such a label. Points *beyond* a class are where the network was never trained: plainer, and soon broken. Guidance is another thing, and diffusion's.
 #
 # ## References
 #

@@ -106,7 +106,7 @@ panels[0].set(xlabel="size", ylabel="redness")
 plt.show()
 
 # %% [markdown]
-# Darker is redder. In Z the lines of equal redness (black) are bent: how red a picture gets when one moves up depends on where one started. On the right a W in which both factors are straight directions, though neither is an axis of it.
+# Darker is redder. In Z the lines of equal redness (black: 0.1, 0.2, 0.3 and 0.5 from below) are bent: how red a picture gets when one moves up depends on where one started. On the right a W in which both factors are straight directions, though neither is an axis of it.
 #
 # ### Check: the triangle is filled evenly, and W is straight
 #
@@ -136,7 +136,7 @@ for name, space in (("Z", many), ("W", found @ turn)):
 #
 # ### The generator, layer by layer
 #
-# The real thing, as the paper has it, in the size of the network that ships. The first column is the size of the picture that a layer works at, then its channels. Each layer has a style: an affine map from $w$ to two numbers a channel.
+# The real thing, as the paper has it, with as many channels as the network that ships (whose layers are of a later kind: section 3). The first column is the size of the picture that a layer works at, then its channels. Each layer has a style: an affine map from $w$ to two numbers a channel.
 
 # %%
 def weights(network):
@@ -263,15 +263,15 @@ print(f"channels made 100, 1 and 0.1 times as large, then moved by 7: the same r
 #
 # $$v'_{ijk}=\frac{s_j\,v_{ijk}}{\sqrt{\sum_{j',k'}(s_{j'}\,v_{ij'k'})^2+10^{-8}}} .$$
 #
-# That is *weight demodulation* (2020, sec. 2.2). It costs no convolution for each picture: scale what enters, divide what leaves. **The network that ships has this layer** in the place of AdaIN, and in the first layer a convolution behind the constant; all else is as in the list above. (Trained as long with AdaIN, its shapes had outlines that were neither round nor straight.)
+# That is *weight demodulation* (2020, sec. 2.2). It costs no convolution for each picture: scale what enters, divide what leaves. **The network that ships has this layer.** Its style is one number for each channel that *enters*, and comes before the convolution; its constant begins at random, with a convolution behind it. The rest is as in the list above. (Trained as long with AdaIN, its shapes had outlines that were neither round nor straight.)
 
 # %%
 source(ModulatedLayer.forward)
 
 # %% [markdown]
-# ### Check: weights or what goes in and out, and spots of two sizes
+# ### Check: scaled channels are scaled weights, and AdaIN makes small spots loud
 #
-# The layer beside convolutions with the weights $v'$, one for each picture (times the gain $\sqrt2$). And the two spots.
+# The layer beside convolutions with the weights $v'$, one set for each picture (times the gain $\sqrt2$). And a spot, once small and once large, through AdaIN's normalisation.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -293,9 +293,11 @@ for side in (2, 8):
 #
 # Hair, leaves, pores: where each is does not matter, but they must be somewhere. A generator without noise must invent such chance out of $z$. StyleGAN hands it over: one normal number for each *pixel*, the same for all channels, times a strength that each channel has learned (it starts at zero),
 #
-# $$x_{i,p}\leftarrow x_{i,p}+s_i\,n_p,\qquad n_p\sim\mathcal N(0,1).$$
+# $$x_{i,q}\leftarrow x_{i,q}+\beta_i\,n_q,\qquad n_q\sim\mathcal N(0,1),$$
 #
-# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place? (A strength is in units of the channel's values.)
+# at pixel $q$ of channel $i$, whose strength is $\beta_i$.
+#
+# How much of it does a network take that draws shapes, in which nothing is left to chance but shape, hue, size, angle and place? (It is added to values whose deviation is expected to be about $\sqrt2$.)
 
 # %%
 for i, layer in enumerate(model.layers):
@@ -410,7 +412,7 @@ print(f"{tuple(drawn[1.0].shape)} and {tuple(drawn[1.0001].shape)}; the first, e
 # * **Mixing regularisation** (2019, sec. 3.1). While it trains, nine pictures in ten get a second latent, whose $w$ takes over from a random layer on. So no layer may count on its neighbours having the same $w$, and styles stay local.
 # * **The mean of $w$** is tracked by a running average, since there is no formula for it. It is needed for truncation, below.
 # * **An average of the generator's weights** draws the pictures, as in the chapters before (`Ema`): the game moves around, its mean stands stiller.
-# * **R1, lazily.** The constraint of chapter 01, $\tfrac\gamma2\,\mathbb E\|\nabla D(x)\|^2$ at real pictures (Mescheder 2018), costs a second backward pass. It changes slowly, so it need not be paid at every step: Karras and others (2020, app. B) pay it at every sixteenth, sixteen times as strong; we at every eighth.
+# * **R1, lazily.** The constraint of chapter 01, $\tfrac\gamma2\,\mathbb E\|\nabla s(x)\|^2$ for the score $s$ at real pictures (Mescheder 2018), costs a second backward pass. It changes slowly, so it need not be paid at every step: Karras and others (2020, app. B) pay it at every sixteenth, sixteen times as strong; we at every eighth.
 
 # %%
 source(StyleGenerator.mixed)
@@ -418,7 +420,7 @@ source(StyleGenerator.mixed)
 # %% [markdown]
 # ### Check: R1 by hand, and how often it is paid
 #
-# For a linear score $D(x)=a\cdot x$ the gradient is $a$ at every picture, so R1 is $\tfrac\gamma2\|a\|^2$. And in sixteen steps of a small game:
+# For a linear score $s(x)=a\cdot x$ the gradient is $a$ at every picture, so R1 is $\tfrac\gamma2\|a\|^2$. And in sixteen steps of a small game:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -476,7 +478,7 @@ plt.show()
 
 # %% [markdown]
 # The dotted lines are where a new size begins to fade in. Neither loss comes down for good, and the scores of real and drawn stay within reach of each other: the players keep up (chapter 01). In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
-# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (Near step 980 the generator's loss leaps to 2, and comes back.)
+# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (A little after step 1000 the generator's loss leaps for a few steps, so that its mean of 30 rises to 2, and comes back.)
 # It was a short training, and the spots are not yet squares and crosses; the network that ships had many more steps, and one more size.
 #
 # ## Z against W, measured
@@ -547,8 +549,8 @@ for name, points, interpolate in (("Z", z, slerp), ("W", w, torch.lerp)):
     print(f"{name}: path length {lengths.mean():5.0f}   separability {separability(points, high):5.2f} (1 to 16)   R² {told}")
 
 # %% [markdown]
-# Path length and separability should be lower in W, $R^2$ higher; that is the paper's claim, made for faces. Compare the two lines, number by number: here it holds for each. Hue and place, of which a linear map of Z explains about half, are nearly straight directions in W; size gains, too, but only to a third. No part of the loss asked for any of it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
-# well ordered to do well. And the four numbers of a line need not agree.
+# Path length and separability should be lower in W: that is the paper's claim, made for faces. $R^2$, our own, should be higher. Compare the two lines, number by number: here it holds for each. Hue and place, of which a linear map of Z explains about half, are much straighter in W, about as straight as size and redness were in the bent Z of the toy; size gains, too, but only to a third. No part of the loss asked for any of it. Two things to keep in mind. $R^2$ and separability measure what a *plane* can read, and 64 dimensions are many for four factors: a space need not be
+# well ordered to do well. (Separability is fitted and measured on the same points, which flatters both spaces.) And the three measures need not agree with each other.
 #
 # The ways themselves, for one pair of latents (the numbers above are of many), in eleven steps. The ends of both rows are the same. Ask of each row: what turns up on the way that neither end has? (In Z the hue goes from green to orange, back to green and to orange once more, by way of slim leaves; in W it goes from green by yellow to orange.)
 
@@ -577,7 +579,7 @@ for i in range(6):
 rows(table, columns=9, label_width=130)
 
 # %% [markdown]
-# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, outline, hue. (B's coarse styles bring its place, and often its kind, but not its hue; the middle ones bring its hue, more or less, and change the outline; the fine ones leave place and outline alone. They do change the hue, but not to B's own: it is settled by middle and fine layers together.) Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
+# In each row ask: in what are these pictures like the one at the left, and in what like the one at the top of their column? Place, size, outline, hue. (B's coarse styles bring its place, and often its kind, but not its hue; the middle ones pull the hue towards its own, which few of the pictures reach, and change the outline; the fine ones leave place and outline alone. They do change the hue, but not to B's own: it is settled by middle and fine layers together.) Now with numbers. Take many pairs; give the first $k$ layers the style of A, the others that of B; measure the factors; correlate them with those of A's own picture.
 # At $k=0$ nothing of A is left, and what remains of a correlation is chance; at $k=8$ all is A. **Where a curve climbs, from $k$ to $k+1$, layer $k$ carries the factor** (layers are counted from 0). One precaution: a mixture can leave faint stains on the ground, which would count as shape, so only what is clearly brighter than the ground counts here.
 
 # %%
@@ -604,12 +606,12 @@ for name, line in zip(NAMES, torch.tensor(table).diff(dim=0).T):
     print(f"{name:4}: carried most by layer {line.argmax()}, {4 * 2 ** (int(line.argmax()) // 2)} pixels a side")
 
 # %% [markdown]
-# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the two layers at 4 by 4 pixels, size little by little by layers 1 to 4, and hue last, by layers 3 and 4. The layers after those carry none of the four: they draw the edge.
+# For faces the paper finds pose and shape in the coarse layers, features in the middle and the scheme of colours in the fine ones. Shapes agree: place is decided by the two layers at 4 by 4 pixels, size little by little by layers 1 to 4, and hue last, by layers 3 and 4: earlier than in faces, by the last of the middle layers and the first of the fine ones. The layers after those carry next to nothing of the four: they draw the edge.
 # (What becomes of the outline none of our four numbers measures.) Half of this is built in: coarse layers *cannot* draw detail, and every later one can repaint what is there. Which factor goes to which layer nobody prescribed.
 #
 # ### The slider
 #
-# Eight sources above, eight below, and between them what comes out when the style changes over at one layer. Drag **crossover** from 0 (all from below) to 8 (all from above), and stop where the colour changes hands.
+# Eight sources above, eight below, and between them what comes out when the style changes over at one layer. Drag **crossover** from 0 (all from below) to 8 (all from above), and stop where the upper picture's colour is lost.
 
 # %%
 from v101_utils.widgets import CrossoverView, TruncationView, crossover_sliders, truncation_sliders
@@ -618,7 +620,7 @@ view = CrossoverView(model)
 crossover_sliders(view)
 
 # %% [markdown]
-# The same knob as a strip, from above downwards. Down to 5 hardly anything changes; at 4 and 3 the hue changes hands; at 2 the outline; and the place at 1 and below it, in the last row.
+# The same knob as a strip, from above downwards. Down to 5 hardly anything changes; at 4 and 3 the hue of the upper picture is lost (that of the lower one comes by and by, and is there for good only in the last row); at 2 the outline changes; and the place at 1 and in the last row.
 
 # %%
 coarse, _, fine = view.images(0)
@@ -627,7 +629,7 @@ rows({"coarse from": coarse, **{f"crossover {k}": view.images(k)[1] for k in (7,
 # %% [markdown]
 # ## Truncation: typical or various
 #
-# A network has seen little of what is rare, and draws it badly. Brock and others (2019) therefore draw every entry of $z$ that is beyond a bound again, and find that not every generator bears it. Here there is a better place: the mean of all $w$, $\bar w$, is a good address, and every $w$ is drawn towards it (Karras 2019, app. B),
+# A network has seen little of what is rare, and draws it badly. Brock and others (2019) therefore draw every entry of $z$ that is beyond a bound again, and find that not every generator bears it. Here it is better done in W: around the mean $\bar w$ of all $w$ the training has seen most, and every $w$ is drawn towards it (Karras 2019, app. B),
 #
 # $$w'=\bar w+\psi\,(w-\bar w).$$
 #
@@ -641,12 +643,12 @@ view = TruncationView(model, count=10, seed=2)
 rows({f"ψ = {psi:g}": view.images(psi) for psi in (-1.0, 0.0, 0.5, 0.7, 1.0, 1.4)})
 
 # %% [markdown]
-# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place and hue: the second column goes from an orange ellipse above the middle to a violet shape below it.
+# A column is one latent. Compare $\psi=-1$ with 1: *anti-pictures*. The paper finds that with faces what can be named turns into its opposite: man and woman, left and right. Here look at place and hue: the last but one goes from an orange shape below the middle to a cyan one above it.
 #
 # ### The price
 #
 # **Diversity**: the standard deviation of each measured factor, relative to that of real shapes, averaged over the four. **Distance**: the squared difference per pixel to the *nearest* of many real shapes; it is large for a picture that is far from all of them. Fresh real shapes are the yardstick. But mind what this distance likes: a shape that is small, blurred and near the middle is close to many real ones, so it may get *below* the yardstick
-# without being a better shape. Read it as "how typical", and as a sign of bad drawing only where it lies above the dotted line.
+# without being a better shape. So a low value proves nothing. Read it as "how typical", and as a sign of bad drawing only where it lies above the dotted line.
 
 # %%
 count, bank = runtime.pick(ci=(40, 300), laptop=(300, 10_000), gpu=(1000, 10_000))
@@ -727,7 +729,8 @@ for name, points in ways.items():
 rows({name: model.draw(points[:10]) for name, points in ways.items()}, label_width=130)
 
 # %% [markdown]
-# The wrong rows gather around another picture, the one that zero happens to give, which is not the typical one and lies to the upper right of the middle: compare the mean places, and the hues. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: the $w$ of the training lie around their mean, far from zero. At 0.5 it is a mistake that one can live with for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
+# The wrong rows gather around another picture, the one that zero happens to give, which lies to the upper right of the middle. At $\psi=0$ it is no shape at all, but a spot with a tail of another hue: the $w$ of the training lie around their mean, far from zero. (Its distance is the smallest of all, smaller than that of real shapes. That is the trap named above: a small spot is near to many shapes.)
+# At $\psi=0.5$ the *place* gives the mistake away: the mean is about halfway to that of the wrong picture. The diversity does not, it is even higher than in the right row. So one can live with this mistake for a long time, since nothing looks broken. But the further $\psi$ is from 1, the more every picture is pulled to one side.
 #
 # ### Common mistake 3: He's weights, and no equalised rate
 #
@@ -765,7 +768,7 @@ rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items
 #
 # ## What came after
 #
-# With AdaIN (section 3) progressive growing went too, since it makes details stick to places (Karras and others 2020). In its place came skip connections, and a regulariser that is kin to the path length of this chapter.
+# With AdaIN (section 3) progressive growing went too, since it makes details stick to places (Karras and others 2020). In its place came skip connections. New was a regulariser that is kin to the path length of this chapter.
 # Mapping, styles, noise, truncation and R1 stayed; to pay R1 only now and then, which we have borrowed, came with that paper.
 #
 # ## Exercises

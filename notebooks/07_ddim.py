@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 07 · Fewer steps: DDIM
 #
-# Draw in ten steps what took a thousand, get the same picture from the same noise each time, and find the very noise that a real picture
-# comes from.
+# Draw in ten or twenty steps what took fifty and more, get the same picture from the same noise each time, and find the very noise that a
+# real picture comes from.
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
@@ -54,13 +54,15 @@ rows({f"{name}\n{n} steps": model.sample(12, seed=2, sampler=rule, steps=n)
       for n in (5, 10, 50) for name, rule in (("ancestral", ancestral()), ("DDIM", ddim()))}, columns=12)
 
 # %% [markdown]
+# Go down a column. DDIM's three are the same garment, only sharper with more steps; the ancestral three are different garments. Which rule is *better* at few steps, a dozen pictures do not tell: that is measured below.
+#
 # ## The idea
 #
 # Look again at what a denoiser was trained on: pairs of a picture $x_0$ and a noisy $x_t=\alpha_t x_0+\sigma_t\varepsilon$. One time in
 # each pair; never a *step* from one time to another. So the network knows nothing of the staircase that chapter 06 built. Any other
 # staircase will do, as long as **at each time the noisy pictures are distributed as in training**.
 #
-# Song et al. (2020) wrote down all the simple ones. Suppose we know $x_0$, and so the noise $\varepsilon=(x_t-\alpha_t x_0)/\sigma_t$ that is in $x_t$. To get to a smaller time $s$, keep some of that
+# Song et al. (2020) wrote down a whole family of them, with one number to choose for each step. Suppose we know $x_0$, and so the noise $\varepsilon=(x_t-\alpha_t x_0)/\sigma_t$ that is in $x_t$. To get to a smaller time $s$, keep some of that
 # noise and replace the rest by fresh noise of standard deviation $f$:
 #
 # $$x_s=\alpha_s\,x_0+\sqrt{\sigma_s^2-f^2}\;\varepsilon+f\,z,\qquad z\sim\mathcal N(0,I).$$
@@ -69,7 +71,7 @@ rows({f"{name}\n{n} steps": model.sample(12, seed=2, sampler=rule, steps=n)
 #
 # $$f=\eta\,\frac{\sigma_s}{\sigma_t}\sqrt{1-\frac{\alpha_t^2}{\alpha_s^2}} .$$
 #
-# The root is that of chapter 06's $\beta$, for a stride of any length, and at η = 1 all of $f$ is the standard deviation of chapter 06's step: that is DDPM's ancestral sampling. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (Unless η = 1, the noisier $x_t$ then depends on the less noisy $x_s$ *and* on $x_0$, so that the way down, from picture to noise, is not a Markov chain any more.
+# Under the root stands chapter 06's $\beta$, for a stride of any length. At η = 1 the step is therefore as noisy as chapter 06's, $f^2=\beta\,\sigma_s^2/\sigma_t^2$, and its mean is the same too: with $\alpha=\alpha_t/\alpha_s$ and $\sigma_t^2-\beta=\alpha^2\sigma_s^2$ we get $\sqrt{\sigma_s^2-f^2}=\alpha\,\sigma_s^2/\sigma_t$, so that $x_t$ has the factor $\alpha\,\sigma_s^2/\sigma_t^2$ as there. That is DDPM's ancestral sampling. η = 0 puts no fresh noise in at all: that is **DDIM**, a deterministic walk. (Unless η = 1, the noisier $x_t$ then depends on the less noisy $x_s$ *and* on $x_0$, so that the way down, from picture to noise, is not a Markov chain any more.
 # Training jumps and never walks that way, so nobody minds.)
 #
 # Of course we do *not* know $x_0$. A sampler puts the network's guess $\hat x_0(x_t)$ in its place, and $\hat\varepsilon=(x_t-\alpha_t\hat x_0)/\sigma_t$ in that of the noise. What does that cost?
@@ -110,7 +112,7 @@ print("largest difference below 0.001:", ((ends[0] - ends[1]).abs().max() < 1e-3
 # %% [markdown]
 # ### The walk, drawn
 #
-# In one dimension we can see it. The data are three narrow heaps, and the best possible denoiser is known in closed form. Both sides start at the same thirty noises, such that each is as likely as the next; three of them are drawn in colour.
+# In one dimension we can see it. The data are three narrow heaps, and the best possible denoiser is known in closed form. Both sides start at the same thirty noises: $\mathcal N(0,1)$ is cut into thirty slices of equal probability, and each gives its middle. Three of them are drawn in colour.
 
 # %%
 heaps = GaussianMixture([[-1.5], [0.2], [1.6]], 0.12, [0.3, 0.4, 0.3])
@@ -135,7 +137,7 @@ plt.show()
 #
 # ## The code that matters
 #
-# The whole rule, and the loop that walks any rule on any denoiser.
+# The whole rule, and the loop that walks any rule on any denoiser. (`stride_variance` is $\sigma_t^2-(\alpha_t\sigma_s/\alpha_s)^2$: where $\sigma^2=1-\alpha^2$, as here, that is the $1-\alpha_t^2/\alpha_s^2$ of above. The `min` matters only for η above 1.)
 
 # %%
 source(ddim)
@@ -148,12 +150,12 @@ source(trajectory)
 #
 # With η = 0 and ever smaller steps the walk becomes the solution of an ordinary differential equation (chapter 10 derives it). DDIM follows it as Euler's method would: take the direction here, go straight. (Straight, that is, if $x/\alpha$ is plotted over $\sigma/\alpha$: divide DDIM's step by $\alpha_s$, and it reads
 # $\frac{x_s}{\alpha_s}=\frac{x_t}{\alpha_t}+\big(\frac{\sigma_s}{\alpha_s}-\frac{\sigma_t}{\alpha_t}\big)\,\hat\varepsilon$.)
-# Its error is proportional to the stride. A method of **second order** also uses where the last step pointed, and bends; twice the steps then make a quarter of the error.
-# DPM-Solver++ (Lu et al. 2022) is one, at no extra cost: one call of the network for each step. With $\lambda=\log(\alpha/\sigma)$ and $h=\lambda_s-\lambda_t$, so that $e^{-h}=\alpha_t\sigma_s/(\sigma_t\alpha_s)$, DDIM's step is
+# Its error is proportional to the stride. A method of **second order** takes into account that the direction changes, and bends; twice the steps then make a quarter of the error.
+# It may ask the network twice a step, or, at no extra cost, look back at where the last step pointed. DPM-Solver++ (2M; Lu et al. 2022) looks back. With $\lambda=\log(\alpha/\sigma)$ and $h=\lambda_s-\lambda_t$, so that $e^{-h}=\alpha_t\sigma_s/(\sigma_t\alpha_s)$, DDIM's step is
 #
 # $$x_s=\frac{\sigma_s}{\sigma_t}\,x_t+\alpha_s\,(1-e^{-h})\,\hat x_0 ,$$
 #
-# and the new rule is the same but for the guess: it puts $\hat x_0+\frac{h}{2\,h_{\text{before}}}\big(\hat x_0-\hat x_0^{\text{before}}\big)$, the guess drawn on in a straight line to the middle of the stride.
+# and the new rule is the same but for the guess: in the place of $\hat x_0$ it puts $\hat x_0+\frac{h}{2\,h_{\text{before}}}\big(\hat x_0-\hat x_0^{\text{before}}\big)$, where *before* marks the stride and the guess of the step before. That is the guess drawn on, in a straight line over $\lambda$, to the middle of the stride. The first step has nothing before it, and the last, to no noise at all, has $h=\infty$: these two are plain DDIM.
 
 # %%
 source(dpm)
@@ -199,14 +201,14 @@ plt.show()
 rows({f"{n} steps": model.sample(10, seed=3, sampler=ddim(), steps=n) for n in [*counts, fine]})
 
 # %% [markdown]
-# At three steps the two are all but equal: the second rule needs a step behind it before it can bend. From there its line falls faster, and at 50 steps its error is less than half of DDIM's. In the pictures, look at what the first few steps decide and the later ones only add: the outline is there at once, print and seams come last.
+# At three steps the two are all but equal: the second rule can bend neither in the first step nor in the last, which leaves it one of three. From there its line falls faster, and at 50 steps its error is less than half of DDIM's. In the pictures each row is a walk of its own. Even three strides settle kind and outline; more of them sharpen prints and seams and mend the shade.
 
 # %% [markdown]
 # ## How many steps are enough?
 #
 # Now quality instead of difference: the Fréchet distance between the features of real and drawn pictures (on a classifier of this data, as in chapter 06; not comparable with the FID of papers). Four rules, the same number of calls
 # of the network. The third is chapter 06's ancestral sampling with its larger variance, β. On the right, for comparison of the *shape* alone, the figures that Song et al. (2020, table 1) report for CIFAR-10,
-# on their network and another scale.
+# on their network and another scale. The flat line on the left is as many real pictures that nothing was trained on: the floor.
 
 # %%
 frechet = zoo.recipes.fashion_frechet(runtime.pick(ci=200, laptop=18_000, gpu=18_000))
@@ -229,9 +231,9 @@ for name, values in distance.items():
     print(f"{name:24}" + "".join(f"{value:8.1f}" for value in values))
 
 # %% [markdown]
-# The deterministic walk needs fewer steps for the same quality in both panels: here about seven tenths of those of η = 1 at ten and twenty, and a third at fifty, where both come near the floor; in the paper's panel less than half at twenty, and a third from fifty on. The fresh
-# noise of η = 1 is a burden that only many steps can carry: a step adds noise which the remaining steps have to take off again.
-# The larger variance β suffers most. The second-order rule needs the fewest steps of all. (With so few samples a small difference is
+# Read across, at the same height: the deterministic walk needs fewer steps for the same quality in both panels. Here DDIM is after about seven steps where η = 1 is after ten; from twenty on the curves are too near the floor to say. In the paper's panel less than half the steps will do at twenty, and a third from fifty on.
+# It is not that η = 1 leaves more noise: at each time there is as much as ever, but more of it is new. What the old noise said of the picture is thrown away, and in a long stride the guess, which is an average, cannot make up for it: the check above found too little spread, most of all at η = 1.
+# The larger variance β errs the other way, leaves more noise than belongs to the time $s$, and suffers most. The second-order rule needs the fewest steps of all. (With so few samples a small difference is
 # chance: do not rank the points at the bottom.)
 #
 # ## The sliders
@@ -260,7 +262,7 @@ for steps, eta in ((5, 0.0), (5, 1.0), (20, 0.0), (20, 1.0)):
 #
 # Halfway between two noises there should be a picture halfway between two pictures. But do not take the plain average: the mean of two independent normal numbers has variance one half, and
 # the network has never seen so little noise at $t=1$. Walk along the arc instead (spherical linear interpolation, *slerp*):
-# $\cos\theta\,\varepsilon_0+\sin\theta\,\varepsilon_1$ keeps the variance at one. (`Clipped`, below, keeps the guess of the picture
+# $\cos\theta\,\varepsilon_0+\sin\theta\,\varepsilon_1$, with θ from 0 to π/2, keeps the variance at one. (Slerp proper goes by the angle between the two; that of independent noises of 784 pixels is nearly a right one, and then it is this.) (`Clipped`, below, keeps the guess of the picture
 # within $[-1, 1]$: see common mistake 3. `model.sample` does so by itself; the bare `sample` does what it is told.)
 
 # %%
@@ -299,7 +301,7 @@ print(f"the code: mean {code.mean():.2f}, std {code.std():.2f}; squared error of
 rows({"real": shown, "its noise": code / 3, "and back": again})
 
 # %% [markdown]
-# Nearly all of the picture is in the code (which is drawn at a third of its contrast). But it is not quite noise: you can still see the garment in it, and its standard deviation should be 1. It is faint wherever the picture is *plain*, black or evenly grey. Such places are alike in very many pictures, so a whole range of noises leads to the same black, and towards $t=0$ their paths run together.
+# Nearly all of the picture is in the code (which is drawn at a third of its contrast). But it is not quite noise: you can still see the garment in it, and its standard deviation should be 1. It is faint where the picture is *plain*, above all where it is black. Such places are alike in very many pictures, so a whole range of noises leads to the same black, and towards $t=0$ their paths run together.
 # On the way from perfect black to noise the best guess of the noise is close to zero, and the walk follows one path in the middle of them all. If that is the reason, then a *little* noise, added to the picture before the walk, should choose a path among them, and the code become what it should be:
 
 # %%
@@ -311,7 +313,9 @@ for name, found in {"from the picture": code, f"from t = {late[0]:.2f}": sample(
     print(f"{name:16}: std of the code {found.std():.2f}; where the picture is black {found[black].std():.2f}, elsewhere {found[~black].std():.2f}")
 
 # %% [markdown]
-# And why is it only *nearly* all that comes back? The steps down and the steps up do not look at the same points of the path, and the fewer steps, the further apart.
+# So it does: the noise was missing where the picture is black, and with a grain of noise to start from it is all there.
+#
+# And why is it only *nearly* all that comes back? Each stride goes straight, in the direction that the network gives at its *beginning*. On the way to the noise that is the less noisy end of the stride, on the way back the noisier one: two slightly different directions, and the longer the stride, the more they differ.
 
 # %%
 steps = runtime.pick(ci=[2, 4], laptop=[5, 10, 20, 50, 100], gpu=[5, 10, 20, 50, 100, 200])
@@ -339,7 +343,7 @@ for name, label in (("as T-shirts", 0), ("as dresses", 3), ("as bags", 8)):
 rows(edits, label_width=130)
 
 # %% [markdown]
-# Compare column by column. Much stays in the T-shirts (read the print of the first), less in the dresses, least in the bags. How far a label has to move a picture, and whether it arrives, is nowhere said to the walk: some "bags" are still a pullover's box.
+# Compare column by column. Much stays in the T-shirts (read the print of the first), less in the dresses, least in the bags. Nothing makes sure that the walk arrives at the new label: some "bags" are still shaped like a pullover. (Chapter 08's guidance pushes harder.)
 #
 # ## Common mistakes
 #
@@ -355,7 +359,7 @@ rows(edits, label_width=130)
 #
 # ### Common mistake 3: clip the picture, keep the noise
 #
-# It is usual to clip the guess to $[-1, 1]$. Then $x_t=\alpha_t\hat x_0+\sigma_t\hat\varepsilon$ no longer holds, unless $\hat\varepsilon$ is computed again from the clipped guess. How much that matters depends on how often the guess leaves the range; compare the first distance with the last. Without guidance it leaves it by a hair; with guidance (chapter 08), by much.
+# It is usual to clip the guess to $[-1, 1]$. Then $x_t=\alpha_t\hat x_0+\sigma_t\hat\varepsilon$ no longer holds, unless $\hat\varepsilon$ is computed again from the clipped guess. How much that matters depends on how often the guess leaves the range; compare the first distance with the last: here they differ by no more than chance. Without guidance it leaves it by a hair; with guidance (chapter 08), by much.
 # (There are fewer samples than in the table above, and fewer samples make the distance larger: compare within the list only.)
 
 # %%

@@ -67,7 +67,7 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # no kind in particular. How do we turn the label up?
 #
 # Chapter 06's denoiser tells us a direction. Write $p_t$ for the density of pictures with noise of level $t$; $x$ is such a noisy picture. The best possible guess of its noise is, up to a factor, the gradient, with respect to the picture, of $\log p_t$ (the *score*; chapter 10 has more):
-# $\nabla\log p_t(x)=-\hat\varepsilon(x)/\sigma_t$. And for gradients Bayes' rule is a plain sum, since $p(y)$ does not depend on $x$:
+# $\nabla\log p_t(x)=-\hat\varepsilon_\varnothing(x)/\sigma_t$, where the $\varnothing$ says that the guess was made without a label. And for gradients Bayes' rule is a plain sum, since $p(y)$ does not depend on $x$:
 #
 # $$\nabla\log p_t(x\mid y)=\nabla\log p_t(x)+\nabla\log p_t(y\mid x).$$
 #
@@ -79,14 +79,14 @@ rows({f"s = {s:g}": model.sample(10, seed=7, steps=fine, guidance=s) for s in (0
 # and one follows the gradient of a classifier, which is known to like changes that no eye can see.
 #
 # Ho and Salimans (2022) read Bayes' rule from right to left. If one network gives both the score with a label and the score without, their difference **is** the gradient of a classifier, one that nobody had to train (exactly so for exact scores; the difference of two
-# learned guesses need not be the gradient of anything, and is used all the same). With $\hat\varepsilon_y$ for the guess of the noise with the label and $\hat\varepsilon_\varnothing$ for that without:
+# learned guesses need not be the gradient of anything, and is used all the same). With $\hat\varepsilon_y$ for the guess of the noise with the label:
 #
 # $$\nabla\log p_t(y\mid x)=\nabla\log p_t(x\mid y)-\nabla\log p_t(x)=-\frac{\hat\varepsilon_y-\hat\varepsilon_\varnothing}{\sigma_t}.$$
 #
 # ### Check: the classifier inside
 #
-# Three clouds in the plane. Here the best possible denoiser is known in closed form, and so is $p_t(y\mid x)$, the probability of each cloud given a noisy point. On the left, the gradient of its logarithm for one cloud, by autograd; on the right, the difference
-# of two denoisers.
+# Three clouds in the plane. Here the best possible denoiser is known in closed form, and so is $p_t(y\mid x)$, the probability of each cloud given a noisy point. On the left, the gradient of its logarithm for one cloud, by autograd; on the right, the formula above,
+# from two denoisers.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -102,9 +102,9 @@ for a, b in zip(by_autograd.tolist(), difference.tolist()):
 # %% [markdown]
 # ### Classifier-free guidance
 #
-# Put the difference into the sum, write $-\hat\varepsilon_\varnothing/\sigma_t$ for the first score, and multiply by $-\sigma_t$. That is the whole method:
+# Put the difference into $\nabla\log p_t(x)+s\,\nabla\log p_t(y\mid x)$, write $-\hat\varepsilon_\varnothing/\sigma_t$ for the first term, and multiply by $-\sigma_t$. What comes out is the guided guess of the noise, and the whole method:
 #
-# $$\hat\varepsilon=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
+# $$\hat\varepsilon_s=\hat\varepsilon_\varnothing+s\,(\hat\varepsilon_y-\hat\varepsilon_\varnothing).$$
 #
 # $s=0$: no label. $s=1$: the conditional denoiser, no guidance. $s>1$: a step *beyond* it, away from the denoiser without label. For a
 # given $x_t$ the guesses of the picture and of $v$ are each a factor times that of the noise plus a
@@ -114,7 +114,7 @@ for a, b in zip(by_autograd.tolist(), difference.tolist()):
 # both are called "guidance scale": always ask which. This project uses $s$.
 #
 # **Where it belongs.** The formula adds up predictions *while sampling*, at every step. So it belongs to models that sample in many steps, each with a prediction to add to: diffusion above all. A GAN draws in one stroke and has no second prediction to move away from;
-# its label enters only as an input (chapter 04). What it has instead, to give variety for fidelity, is truncation; guidance was made to give diffusion such a knob.
+# its label enters only as an input (chapter 04). What it has instead, to trade variety for fidelity, is *truncation*: latents that are drawn from a narrower distribution than in training (chapters 04 and 05); guidance was made to give diffusion such a knob.
 #
 # ### Check: both conventions
 #
@@ -149,7 +149,7 @@ for axes, s in zip(panels, (0.0, 1.0, 2.0, 4.0)):
 plt.show()
 
 # %% [markdown]
-# At 0 all clouds are drawn; at 1 exactly the one we asked for. Above 1 two things happen at once: the samples **crowd together**, and they **move away** from the other clouds, out to where there are hardly any data.
+# At 0 all clouds are drawn; at 1 exactly the one we asked for. Above 1 two things happen at once: the samples **crowd together**, and they **move away** from the other clouds, out to the rim of their own: at $s=4$ half of them lie where only one in twenty-five of its data does.
 # Fewer mistakes, less variety, and things that are more unmistakably of their class than nearly anything real: exaggerated, as in a caricature.
 #
 # ### What it does not do
@@ -232,7 +232,7 @@ report("never guided, s = 1:", draw_right(1.0))
 
 # %% [markdown]
 # At high noise (the fifth row) guidance carries the points out, and there they stay: DDIM adds no fresh noise, and within one cloud its plain steps leave each point as many widths from the middle as it was. At low noise (the first) most points are far from the other cloud, and guidance hardly moves them; it pushes away the few near the border (compare mean and $p(y\mid x)$ with the last row). From the middle it makes nearly as
-# sure of the label, at a much smaller overshoot (compare the means of rows six and seven), though the cloud becomes as narrow. But one cloud has no variety to lose except its width. A kind of clothes consists of many, and it is at high noise that it is decided into which of them a picture falls: there, watch the variety too. That is the **guidance interval** of Kynkäänniemi et al. (2024), which we try on clothes below.
+# sure of the label, at a much smaller overshoot (compare the means of rows six and seven), though the cloud becomes as narrow. But one cloud has no variety to lose except its width. A kind of clothes consists of many, and it is at high noise that it is decided into which of them a picture falls: there, watch the variety too. To guide in the middle alone, as in row six, is the **guidance interval** of Kynkäänniemi et al. (2024). On clothes, below, we cut the times in two, to see at which end the variety goes.
 #
 # ## The code that matters
 #
@@ -302,7 +302,7 @@ curves(range(len(smooth)), {"": smooth}, "step", "squared error of v", "loss, me
 plt.show()
 
 # %% [markdown]
-# One network, two denoisers, and all that lies between and beyond. The same noise in each column:
+# One network, two denoisers ($s=0$ and $s=1$), and what lies beyond. The same noise in each column:
 
 # %%
 rows({f"s = {s:g}": small.sample(10, seed=3, steps=fine, guidance=s) for s in (0.0, 1.0, 2.0, 4.0)}, heads=CLASSES)
@@ -312,7 +312,7 @@ rows({f"s = {s:g}": small.sample(10, seed=3, steps=fine, guidance=s) for s in (0
 #
 # ### Where does the label matter?
 #
-# For the network that ships: how wrong is its guess of a test picture behind noise of level $t$, when it is told the right label, none, or a wrong one?
+# For the network that ships: how wrong is its guess of a test picture behind noise of level $t$, when it is told the right label, none, or a wrong one? (The wrong one is that five further on: a sneaker for a pullover, a bag for a dress.)
 
 # %%
 few = runtime.pick(ci=20, laptop=200, gpu=1000)
@@ -426,8 +426,8 @@ plt.show()
 # That is not better than real; it is easier to tell than real. (Mind what "diversity" counts: all pictures that were asked for as one class. One that came out as another kind, or as no kind
 # at all, differs from the rest and so counts as variety. So a diversity above 1 is no feat, and part of what is lost from the first scale to the next is mistakes.)
 #
-# On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. (Scales whose distances differ by less than chance share the first place. And see how close the two curves come at high scales: there the distance is guidance's doing and no longer the network's.) **The best scale depends on the network, and on the measure**, and
-# of these two the better one needs less by this judge: of the scales tried, none at all. People who look at one picture at a time choose
+# On the left, look where each network has its lowest point. The weaker one has more to gain: guidance mends what it got wrong before it costs too much variety. (Other noises alone move such a distance by some 4, as the table of the next section shows: so for the small network 2 and 3 share the first place. And see how close the two curves come at high scales: there the distance is guidance's doing and no longer the network's.) **The best scale depends on the network, and on the measure.**
+# By the Fréchet distance the better of our two networks needs less guidance than the weaker one: of the scales tried, none at all ($s=1$). People who look at one picture at a time choose
 # higher scales than a distance between *sets* would, because one picture shows no lack of variety.
 #
 # ### The guidance interval, on clothes
@@ -455,7 +455,7 @@ rows({name: images[:20] for name, images in drawn.items()}, label_width=120, hea
 
 # %% [markdown]
 # First the pictures: the third strip is nearly the second, and the last nearly the first. *Which* picture it becomes is decided at high noise. Now the numbers: compare the last two rows with the second. How far apart are they in labels, and how far in variety? Either part of the times alone makes fairly sure of the label. Both cost variety, but guidance at high noise costs far more, nearly as much as guidance everywhere. Then look in the table above for a scale with as many labels right, and
-# compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much chance alone moves the numbers, also before you call the last row's distance better than that of $s=1$.)
+# compare the diversity. (It was measured on other noises: compare $s=1$ in both to see by how much other noises alone move the numbers. The rows of this table share their noises and compare better with each other; but the first and the last are too near, all the same, to call one better.)
 #
 # ## What a high scale does to a picture
 #

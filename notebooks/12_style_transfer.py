@@ -49,7 +49,7 @@ zoom = 192 / side
 # %% [markdown]
 # ## The picture first
 #
-# A photograph, four styles, and what becomes of it in each. Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope.
+# A photograph, four styles, and what becomes of it in each. Three of the styles are drawn by a few lines of code (`v101_utils.data.styles`); the fourth is a photograph of stained tissue under a microscope. (`stylise` gives the result of every step; `last` takes all the steps and keeps the last.)
 
 # %%
 content = photo("astronaut", side=side).to(here)
@@ -61,9 +61,9 @@ blank = torch.ones_like(content)
 rows({"styles": torch.cat([blank, *shown]), "photograph,\nand results": torch.cat([content, *made.values()])}, zoom=0.8 * zoom)
 
 # %% [markdown]
-# From left to right: strokes, mosaic, waves, tissue. What comes over is palette and grain; tiles, strokes and waves do not. (In the last two not even the palette is quite right: the pink and lilac of the third and the pink and green of the fourth are nowhere in those styles.)
+# From left to right: strokes, mosaic, waves, tissue. (They are shown at half their scale: the losses see them twice as large beside the photograph.) What comes over is palette and grain; tiles, strokes and waves do not. (In the last two not even the palette is quite right: the pink and lilac of the third and the pink and green of the fourth are nowhere in those styles.)
 #
-# No network was trained for this, and none was downloaded: the numbers that the pictures are compared by come from filters drawn at random.
+# No network was trained for this, and none was downloaded: the pictures are compared by filters drawn at random, and by the colours of their pixels.
 # What they lack, beside a large network trained on a million photographs, we shall see as well: it is the reason for what is missing.
 #
 # ## The idea
@@ -77,8 +77,8 @@ rows({"styles": torch.cat([blank, *shown]), "photograph,\nand results": torch.ca
 #
 # ### The features
 #
-# Gatys et al. take the maps of VGG-19, a network trained to name a thousand kinds of things: 548 MB of weights (at the end of the chapter: how to use it). Here, one layer of **random** filters of several sizes, each with mean zero, and a ReLU
-# (Ustyuzhaninov et al. 2016 showed that this is enough for textures). The maps of six filters of each size:
+# Gatys et al. take the maps of VGG-19, a network trained to name a thousand kinds of things: 548 MB of weights (at the end of the chapter: how to use it). Here, one layer of **random** filters of several sizes, each with mean zero (over its places and the three colours together), and a ReLU
+# (Ustyuzhaninov et al. 2016 showed how far this goes for textures). The maps of six filters of each size:
 
 # %%
 bank = FilterBank((3, 7, 15, 23), 48).to(here)
@@ -89,11 +89,11 @@ for k, layer in zip(bank.sizes, bank.layers):
 rows(maps, zoom=1.0 if side > 64 else 2.0)
 
 # %% [markdown]
-# Small filters find edges and fine texture, large ones coarser structure. Neither knows what a cat is.
+# Small filters find edges and fine texture; large ones answer to coarser structure besides, over a larger neighbourhood. Neither knows what a cat is. (Each map is in units of its own largest value.)
 #
 # ## What the maps keep
 #
-# What can be read back from the maps of one size alone? Begin with noise, and change it until its maps are those of the photograph. (This is `stylise` with all style switched off; colours count here.)
+# What can be read back from the maps of one size alone? Begin with noise, and change it until its maps are those of the photograph. (This is `stylise` with style and palette switched off, and comparing colours too; by default the content is brightness alone, as *The losses* will say.)
 
 # %%
 small, few = runtime.pick(ci=32, laptop=64, gpu=128), runtime.pick(ci=2, laptop=60, gpu=200)
@@ -107,8 +107,8 @@ shown = {"photograph, then\nfrom maps of size\n3, 7, 15 and 23": copies, "what d
 rows(shown, zoom=140 / small, label_width=140)
 
 # %% [markdown]
-# The eye hardly tells the four copies from the photograph: one layer of filters forgets little, given time: 32 maps at every place are ten times as many numbers as the picture itself has, and though the ReLU sets about half of them to 0, all but the mean could in principle be read back. The differences below (mid-grey is none) show what is forgotten.
-# All four copies are a little too bright: filters of mean zero do not see the mean, and the noise that they began as, mid-grey on average, is brighter than this photograph.
+# The eye hardly tells the four copies from the photograph: one layer of filters forgets little, given time: 32 maps at every place are ten times as many numbers as the picture itself has, and though the ReLU sets about half of them to 0, all but the mean brightness could in principle be read back. The differences below (mid-grey is none) show what is forgotten.
+# All four copies are a little too bright: filters of mean zero do not see the mean brightness, and the noise that they began as, mid-grey on average, is brighter than this photograph.
 # With filters of size 3 whole patches are too bright or too dark besides: so small a filter hardly sees a slow change.
 # (The deep layers of a network that was trained to name things forget much more, and better: they keep the thing and lose the pixels.)
 #
@@ -139,7 +139,7 @@ print("another image of the batch differs:", not torch.allclose(gram(features)[0
 # ### Textures from noise
 #
 # Now the other half alone: begin with noise and ask for the Gram matrices of a style, in filters of one size, then of all; and at last for its palette besides, a loss of its own that is explained below. The numbers say how far each result then is from the style in filters of each size, other ones than it was made with
-# (it is the style loss, defined below: 0 is perfect). First the style itself, whole and at the same scale.
+# (it is the style loss, defined below: 0 is perfect). The first picture is the piece of the mosaic that is asked for, at the same scale.
 
 # %%
 texture = styles["mosaic"][..., : 2 * small, : 2 * small]
@@ -155,20 +155,20 @@ display(rows({"style": texture}, zoom=140 / small, label_width=110))
 rows({"from 3, 7, 15,\nfrom all,\nand palette": torch.cat(list(grown.values()))}, zoom=140 / small, label_width=110)
 
 # %% [markdown]
-# To the eye these are clouds of coloured grain that differ little; the numbers tell more. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is smaller than that of any single size. So several sizes are used.
+# To the eye the first four are clouds of coloured grain, the third the finest; how near each is to the style the numbers tell better. Filters of one size leave a large error at some size that is not theirs; with all four, the largest of a row is smaller than that of any single size. So several sizes are used.
 #
-# The first four have hues of the mosaic, for the filters see how colours change together, but on a ground of mid-grey: filters of mean zero do not know how dark or how red an area is. In the last one the palette loss does, and it costs something in every column, most in the last two, where the error is three to four times as large. None has the tiles. That a dark line goes *around* something is not in how strongly two filters answer at the same place: it takes features of features,
+# The first four have hues of the mosaic, but on a ground of mid-grey: a filter's weights sum to 0 over its places and the three colours together, so it knows how much redder than green an area is, but not how dark. In the last one the palette loss does, and it costs something in every column, most in the last two, where the error is three to four times as large. None has the tiles. That a dark line goes *around* something hardly shows in how strongly two filters of so small a bank answer at the same place; it is easier with features of features,
 # which a deep network has and one layer has not. So choose styles that are mostly colours and fine grain, not objects.
 #
 # ## The losses
 #
-# **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so only the meaning of the weight changes: 1 is an error as large as the features. With the features $F$ of the picture and $P$ that are wanted, $L_\text{content}=\sum(F-P)^2/\sum P^2$. They come from a bank of their own, 32 filters of size 11 at every second place.
+# **Content.** Features are compared place by place. Gatys et al. sum squared differences, eq. 1; here it is their mean, in units of the mean square of the features that are wanted. The factor is constant, so it only changes what a weight means; a loss of 1 is an error as large as the features themselves. With the features $F$ of the picture and $P$ that are wanted, $L_\text{content}=\sum(F-P)^2/\sum P^2$. They come from a bank of their own, 32 filters of size 11 at every second place.
 # And one choice of ours: what is compared is brightness, after the photograph was given the mean and contrast of the style's, so that the two losses do not fight over the palette. (`colours=True` compares the pictures as they are, as in the paper.)
 #
 # **Style.** The same for Gram matrices, averaged over layers (eq. 4 and 5): with the matrices $G$ of the picture and $A$ of the style, $L_\text{style}$ is the mean over layers of $\sum_{cd}(G_{cd}-A_{cd})^2/\sum_{cd}A_{cd}^2$. With this unit each size of filter counts alike.
 #
 # **Palette.** Which colours there are, and how much of each.
-# Filters of mean zero do not know how bright an area is, so this is asked of the pixels themselves: sorted along directions through RGB, the `sliced` statistic that the section on other statistics explains.
+# Filters of mean zero do not know how bright an area is, so this is asked of the pixels themselves: sorted along directions through RGB, the `sliced` statistic that the section on other statistics explains. With the sorted values $u$ of the picture and $v$ of the style, $L_\text{palette}=\sum(u-v)^2/\sum v^2$: the same unit.
 #
 # **Total variation**, here the squared one: the mean of $(x_{i+1,j}-x_{ij})^2$ over all pairs of a pixel and the one below, plus the mean of $(x_{i,j+1}-x_{ij})^2$ over all pairs of neighbours in a row. A smooth picture has little of it.
 #
@@ -201,7 +201,7 @@ source(Aim.__call__)
 # And the descent. What Adam changes is the picture, as a sum of a fine one and coarser ones (common mistake 4 shows why).
 #
 # Large filters are not evaluated at every place but at every few only (`strided`): neighbouring places know nearly the same, and a step is several times as fast.
-# So that it is not always the same places that are skipped, each step cuts off some rows at the top and columns at the left, a few, drawn anew (`shift`); the filters then lie elsewhere.
+# So that it is not always the same places that are skipped, each step measures style and palette without the first few rows and columns (how many is drawn anew: `shift`), so that the filters lie elsewhere. The picture itself stays whole.
 
 # %%
 from v101_utils.style.descent import adam
@@ -311,7 +311,7 @@ rows({"moments,\ngram,\nsliced": torch.cat(alike)}, zoom=192 / small)
 #
 # ## Control
 #
-# **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With $x$ a channel of the content, $Y$ its luminance (a weighted mean of R, G and B) and $Y'$ that of the result, the new channel is $x+(Y'-Y)$: adding the same to all three changes Y by as much and leaves the other two coordinates of YIQ alone, for their weights of R, G and B sum to 0.
+# **The content's own colours.** Transfer brightness alone, then lay the content's colours on it (Gatys et al. 2017, sec. 5.1). With $x$ a channel of the content, $Y$ its luminance (a weighted mean of R, G and B) and $Y'$ that of the result, the new channel is $x+(Y'-Y)$: adding the same to all three changes Y by as much and leaves the two colour coordinates of YIQ (the space of a brightness and two differences of colours that the paper uses) alone, for their weights of R, G and B sum to 0.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -422,7 +422,7 @@ for factor in (1, 10):
 #
 # ### Common mistake 3: a weight from another program
 #
-# Papers call the weight of the content $\alpha$ and that of the style $\beta$. "$\alpha/\beta=10^{-3}$" means nothing without the normalisation that goes with it. Look at both ends of the strip above; with losses that are sums instead of means, each is off by the number of its terms: here some 74,000 for the content, 2304 a layer for the style. Change the weight by factors of ten, and look.
+# Papers call the weight of the content $\alpha$ and that of the style $\beta$. "$\alpha/\beta=10^{-3}$" means nothing without the normalisation that goes with it. The strip above shows how far the result moves over a few powers of ten. With sums instead of means the content loss is larger by the number of its terms (some 74,000 for a picture of 96 by 96), each layer's style loss by 2304, and the same weights mean something quite different. Change the weight by factors of ten, and look.
 #
 # ### Common mistake 4: Adam on bare pixels
 #
@@ -443,7 +443,7 @@ rows({"bare pixels,\n3 more levels": torch.cat(pyramids)}, zoom=1.5 * zoom)
 #
 # Where there are weights of VGG-19, it takes the place of the random filters; all else stays. Nothing is fetched unless you pass `download=True` (548 MB, into torch's cache; `SqueezeNet`, used in the same way, takes about a hundredth of that).
 # What changes then: deep layers know *things*, so a face stays a face under strokes that are larger than its eyes, and the content may be asked for in `conv4_2`, where it is
-# no longer tied to pixels. The mean squared errors are per layer and in units here too, so the weights mean the same.
+# no longer tied to pixels. The mean squared errors are per layer and in units here too, so the weights can begin at the same values: look, and change them by factors of ten.
 
 # %%
 from v101_utils.style import VGG
@@ -503,10 +503,10 @@ check(guided_gram, maps, mask)
 # %% [markdown]
 # ## Summary
 #
-# * Content is what features answer where; style is what they answer together, wherever. Gradient descent on pixels puts the one of one picture together with the other of another.
+# * Content is what features answer where; style is which of them answer together, wherever that is. Gradient descent on pixels puts the one of one picture together with the other of another.
 # * A Gram matrix is per image. Other statistics forget places as well: moments know each channel's mean, which a Gram matrix does not, but nothing of which channels answer together; sorted projections know more than either.
-# * Divide each layer by its own size, and a weight means the same for every picture and every network.
-# * Random filters of several sizes carry grain, and with a loss of its own comes the palette; tiles, strokes and waves they do not know. A network trained on many photographs knows more, and what must not be lost.
+# * Divide each layer's error by the mean square of what is wanted, and a weight no longer depends on how large the features are, or how many. (Between networks it is then roughly comparable, not the same.)
+# * Random filters of several sizes carry grain, and with a loss of its own comes the palette; tiles, strokes and waves they do not know. A network trained on many photographs knows more: larger structure of a style, and what makes a thing in a photograph what it is.
 # * Every picture takes its own hundred steps or more. Chapter 13 trains a network that does it in one pass.
 #
 # ## References
