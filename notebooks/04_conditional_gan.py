@@ -471,7 +471,7 @@ for name, table in correlations.items():
 print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give (of 45 pairs, some will be two or three standard deviations off). The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# Compare each table with what chance would give (the number with ± is one standard deviation: of 45 pairs some will be two or three of them off). The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
 # The **width** is another matter: it is shared by some and not by others. Find the darkest squares off the diagonal. Then find the rows that are nearly white, and beware: a sneaker fills the picture from side to side, its width hardly varies, and so there is hardly anything that *could* correlate. That says more about the measure than about the network.
 #
 # ## Between two classes

@@ -478,7 +478,7 @@ plt.show()
 
 # %% [markdown]
 # The dotted lines are where a new size begins to fade in. Neither loss comes down for good, and the scores of real and drawn stay within reach of each other: the players keep up (chapter 01). In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
-# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (A little after step 1000 the generator's loss leaps for a few steps, so that its mean of 30 rises to 2, and comes back.)
+# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (Each point of the curves is the mean of the 30 steps that begin there. A little after step 1000 the generator's loss leaps for a few steps: from 980 on these means have the leap in them and rise to 2, and then they come back.)
 # It was a short training, and the spots are not yet squares and crosses; the network that ships had many more steps, and one more size.
 #
 # ## Z against W, measured

@@ -144,7 +144,7 @@ for name, normalise in (("instance", F.instance_norm), ("batch", lambda x: F.bat
 # %% [markdown]
 # ## The code that matters
 #
-# **The network.** Fold pixels, go down to a quarter of the resolution, change the picture there in residual blocks, go up again. The last layer does not make the picture; what it makes is *added* to the photograph, so the content is there from the first step. Before that, each style maps the photograph's colours by 12 numbers of its own, a $3\times3$ matrix (`tint`) and a shift (`shade`); `tanh` keeps the sum between −1 and 1. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
+# **The network.** Fold each $2\times2$ pixels into 12 channels of one place (`pixel_unshuffle`), go down to a quarter of the resolution, change the features there in residual blocks (two styled convolutions, whose result is added to their input), go up again. The last layer does not make the picture; what it makes is *added* to the photograph, so the content is there from the first step. Before that, each style maps the photograph's colours by 12 numbers of its own, a $3\times3$ matrix (`tint`) and a shift (`shade`); `tanh` keeps the sum between −1 and 1. And with the picture goes **noise**: of a plain blue sky convolutions make a plain area of another colour,
 # for they treat all its places alike. Noise gives them something to make strokes of (Ulyanov et al. 2016).
 
 # %%
@@ -183,7 +183,7 @@ shown = {name: ((v[:, :3] - v[:, :3].mean((2, 3), keepdim=True)) * 8).clamp(-1, 
 rows(shown, zoom=4)
 
 # %% [markdown]
-# **The losses.** Chapter 12's, with the Gram matrices of all styles computed once. Each picture of a batch has its own style, drawn at random; one in five gets a random blend of two, and then the blended Gram matrices are its aim. (Dumoulin et al. blend styles that were each trained alone.)
+# **The losses.** Chapter 12's, with the Gram matrices of all styles computed once. Each picture of a batch has its own style, drawn at random; for one in five a second style is drawn too (now and then the same one), and then a random blend of the two Gram matrices is its aim. (Dumoulin et al. train the pure styles together, never a blend, and blend only afterwards.)
 
 # %%
 from v101_utils.style.fast import FastStyleTask, StyleStatistics
@@ -300,7 +300,7 @@ rows(sheets, zoom=0.8)
 #
 # ## The sliders
 #
-# How much of each style; only the ratio counts. With **your picture** you can upload one of your own (it stays on this machine). Set all to 0 and the photograph is back.
+# How much of each style; only the ratio counts. With **your picture** you can upload one of your own (it goes only to the machine on which this notebook runs: yours, or in Colab one of Google's). Set all to 0 and the photograph is back.
 
 # %%
 from v101_utils.widgets import StyleBlendView, style_blend_sliders
@@ -352,7 +352,7 @@ plt.show()
 
 # %% [markdown]
 # Two things to read here: how far below the dot the line ends, and how far to the right of it. The line ends well below, and by the numbers most of the gap is content: in style and palette one pass comes close to the optimisation. The pass takes a small part of the time that the line needs to come down to the dot's height. The lowest loss is not always the picture that pleases more: an optimisation may use single pixels to get the statistics right (see the grain). This network hardly can:
-# what it adds is computed at half the resolution and enlarged smoothly.
+# what it adds is one convolution of features that were computed at half the resolution and enlarged smoothly. (The photograph's own content loss is 0.000 because coffee and mosaic happen to have nearly the same contrast: it is compared at the style's.)
 #
 # ## Common mistakes
 #
@@ -372,7 +372,7 @@ rows({"as it trained": training_mode, "as it is used": used}, zoom=1)
 # %% [markdown]
 # ### Common mistake 2: zeros at the borders
 #
-# Convolutions pad with zeros unless told otherwise. Zero is mid-grey in the picture and an arbitrary value in the layers above, so each layer sees a frame around the picture, and one layer upon another makes it broader. The network that ships, its padding switched (a network trained with zeros learns to hide the frame in part, never quite):
+# Convolutions that are to keep the size pad with zeros unless told otherwise (`padding_mode`). Zero is mid-grey in the picture and an arbitrary value in the layers above, so each layer sees a frame around the picture, and one layer upon another makes it broader. The network that ships, its padding switched (a network trained with zeros learns to hide the frame in part, never quite):
 
 # %%
 from copy import deepcopy
@@ -407,7 +407,7 @@ for weight in (0.04, 1.5, 60.0):
 rows(tries, zoom=1)
 
 # %% [markdown]
-# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers (means of the last twenty steps) say who pays: the content loss rises from line to line. The style loss falls to little more than a third from the first line to the second, and then no more: forty times the weight has bought nothing that it shows.
+# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers (means of the last twenty steps) say who pays: the content loss rises from line to line. The style loss falls to little more than a third from the first line to the second, and then no more. (These are losses of the training's small crops, not of the whole cat, for which the middle network has 0.037 above: below some 0.13 they show no difference. The palette still falls with the large weight, by the last value in each progress bar.)
 #
 # ## Your own picture
 #

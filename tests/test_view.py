@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from v101_utils.vae import VAE
-from v101_utils.view import grid, rows, running_mean, source
+from v101_utils.view import grid, rows, source
 
 
 def test_grid_puts_each_image_in_its_place():
@@ -62,15 +62,3 @@ def test_whole_numbers_are_no_images():
     """Bytes from 0 to 255 would be drawn white."""
     with pytest.raises(TypeError, match="torch.uint8; they should be float"):
         grid(torch.full((1, 1, 4, 4), 100, dtype=torch.uint8))
-
-
-@pytest.mark.parametrize("width", [1, 5, 30])
-def test_a_running_mean_is_of_the_last_values_that_there_are(width):
-    values = np.random.default_rng(0).normal(3, 1, 20)
-    expected = [values[max(0, i + 1 - width) : i + 1].mean() for i in range(20)]
-    np.testing.assert_allclose(running_mean(values.tolist(), width), expected, rtol=1e-12)
-
-
-def test_a_running_mean_of_no_values_is_refused():
-    with pytest.raises(ValueError, match="width 0: it should be at least 1"):
-        running_mean([1.0], 0)

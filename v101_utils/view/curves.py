@@ -1,24 +1,12 @@
 """Curves in one style."""
 
 import matplotlib.pyplot as plt
-import torch
 from matplotlib.ticker import LogLocator, NullLocator
-from torch.nn import functional as F
 
 
 def use_style() -> None:
     """The style of every figure: small, sharp, no more ink than needed."""
     plt.style.use("v101_utils.view.chapters")
-
-
-def running_mean(values, width: int = 20) -> torch.Tensor:
-    """The mean of each value and those before it, `width` in all, or as many as there are: (N,) of numbers (N,)."""
-    if width < 1:
-        raise ValueError(f"width {width}: it should be at least 1")
-    values = torch.as_tensor(values, dtype=torch.float64)
-    last = torch.arange(1, len(values) + 1)
-    first, sums = (last - width).clamp(min=0), F.pad(values.cumsum(0), (1, 0))
-    return (sums[last] - sums[first]) / (last - first)
 
 
 def curves(x, lines: dict, xlabel: str, ylabel: str, title: str = "", axes=None, log: str = "", marker: str = ""):
