@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from v101_utils.vae import VAE
-from v101_utils.view import grid, rows, source
+from v101_utils.view import grid, rows, running_mean, source
 
 
 def test_grid_puts_each_image_in_its_place():
@@ -21,6 +21,16 @@ def test_grid_refuses_what_is_no_batch_of_images():
     for shape in ((3, 4), (2, 2, 4, 4), (0, 1, 4, 4)):
         with pytest.raises(ValueError, match="should be"):
             grid(torch.zeros(shape))
+
+
+def test_running_mean_is_of_each_value_and_those_before_it():
+    values = torch.rand(50, generator=torch.Generator().manual_seed(0)).tolist()
+    for width in (1, 7, 80):
+        wanted = [np.mean(values[max(0, i + 1 - width) : i + 1]) for i in range(50)]
+        np.testing.assert_allclose(running_mean(values, width), wanted, rtol=1e-12)
+    for bad, width in ((values, 0), ([], 1), ([values], 1)):
+        with pytest.raises(ValueError, match="should be"):
+            running_mean(bad, width)
 
 
 def test_columns_may_have_names():

@@ -1,12 +1,21 @@
 """Curves in one style."""
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.ticker import LogLocator, NullLocator
 
 
 def use_style() -> None:
     """The style of every figure: small, sharp, no more ink than needed."""
     plt.style.use("v101_utils.view.chapters")
+
+
+def running_mean(values, width: int = 20) -> torch.Tensor:
+    """The mean of each value and those before it, `width` in all, or as many as there are: (N,) of numbers (N,)."""
+    values = torch.as_tensor(values, dtype=torch.float64)
+    if width < 1 or values.ndim != 1 or not len(values):
+        raise ValueError(f"values of shape {tuple(values.shape)}, width {width}: should be (N,) with N > 0, and at least 1")
+    return torch.stack([values[max(0, end - width) : end].mean() for end in range(1, len(values) + 1)])
 
 
 def curves(x, lines: dict, xlabel: str, ylabel: str, title: str = "", axes=None, log: str = "", marker: str = ""):
