@@ -588,7 +588,7 @@ for axes, (title, (game, names)) in zip(panels, told.items()):
     exact, reported = game
     lines = {name: reported[key] for key, name in names.items()}
     curves(moments, {"exact distance": exact} | lines, "step of the generator", "", title, axes, marker=".")
-    axes.axhline(floor, color="black", ls=":")
+    axes.axhline(floor, color="black", ls=":", label="two samples of the data")
     axes.set_ylim(0, 1.4 * axes.get_ylim()[1])
     axes.legend(loc="upper right", fontsize=8)
     print(f"{title}: exact distance from {exact[0]:.2f} to {exact[-1]:.2f}; of two samples of the data {floor:.2f}")
@@ -659,7 +659,7 @@ reports = {
     "DCGAN: generator's loss": ([s["generator"] for s in dcgan_game[0]], dcgan_game[1]),
     "DCGAN: discriminator's loss": ([s["discriminator"] for s in dcgan_game[0]], dcgan_game[1]),
 }
-highest = max(*wasserstein_game[1], *dcgan_game[1])
+top = max(*wasserstein_game[1], *dcgan_game[1])
 figure, panels = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for axes, (name, (reported, distances)) in zip(panels, reports.items()):
     axes.plot(range(1, len(reported) + 1), reported, color="0.7", lw=1)
@@ -667,8 +667,8 @@ for axes, (name, (reported, distances)) in zip(panels, reports.items()):
     axes.set(title=name, xlabel="step of the generator")
     other = axes.twinx()
     other.plot(looks, distances, "s--", color="crimson", ms=4)
-    other.set(ylim=(0, 1.05 * highest), ylabel="Fréchet distance" if axes is panels[-1] else "")
-    other.tick_params(labelright=axes is panels[-1], colors="crimson")
+    other.set(ylim=(0, 1.05 * top), ylabel="Fréchet distance" if axes is panels[-1] else "")
+    other.tick_params(right=axes is panels[-1], labelright=axes is panels[-1], colors="crimson")
     late = len(looks) // 2
     both = [spearmanr(at_looks(reported)[first:], distances[first:]).statistic for first in (0, late)]
     print(f"{name:28} rank correlation with the Fréchet distance {both[0]:.2f}, from step {looks[late]} on {both[1]:.2f}")
@@ -677,10 +677,10 @@ figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center"
 plt.show()
 
 # %% [markdown]
-# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance, on one scale in all three panels. On the left the value climbs for the first hundred steps, while the critic has yet to learn, and the pictures hardly get better. Then it comes down with the Fréchet distance, not step by step (the grey line has a deep dip just after step 100),
+# Grey is what each training reports at every step, blue its mean over ten steps, red the Fréchet distance, on one scale in all three panels. On the left the value climbs for the first hundred steps, while the critic has yet to learn, and the pictures hardly get better. Then it comes down with the Fréchet distance, not step by step (the grey line has a deep dip between steps 100 and 150),
 # and never goes far up again while the pictures get better. So it tracks quality, but not point by point.
 #
-# The losses of the DCGAN do no such thing. Its pictures get better faster, and from step 200 on its losses stay level, at values where the discriminator is somewhat ahead ($\log2$ for the generator's and $\log4$ for the discriminator's would be an even game); the generator's even rises a little while its pictures get better. They say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
+# The losses of the DCGAN do no such thing. Its pictures get better faster, and from step 200 on its losses stay level, at values where the discriminator is somewhat ahead ($\log2$ for the generator's and $\log4$ for the discriminator's would be an even game) while its pictures go on getting better. They say who is winning. The rank correlations put a number to it, but be careful with such a number: two curves that both happen to go down have a high one whatever
 # they mean, and in other games of this kind a generator's loss may do so for a while. The difference is in where the curves *can* go: the critic's value to 0, where there would be nothing left to carry.
 #
 # A warning from the beginning of that curve: the value is a distance only while the critic is near its maximum. A value that *rises* may mean that the pictures got worse, or that the critic got better. And the values of two different critics are not in the same unit.
@@ -699,7 +699,7 @@ for k in (1, 2, 5):
 rows(strips, columns=20, zoom=1.5, label_width=120)
 
 # %% [markdown]
-# The critic's value is larger with more critic steps, but do not read that as a better estimate: at equal critic steps the generators have taken 450, 225 and 90 steps, and the curve above, always with two critic steps, has about such values at those moments. Nor do the Fréchet distances rank the three: so early in a training and for one seed they are hardly more than chance. Gulrajani et al. used five, and 1 is common today. What matters is that the critic can follow.
+# The critic's value is larger with more critic steps, but do not read that as a better estimate: at equal critic steps the generators have taken 450, 225 and 90 steps, and the curve above, always with two critic steps, has about such values at those moments. By the Fréchet distance five critic steps do best here, with a fifth of the generator's steps: early in a training a better critic is worth the wait. (It is one seed of a short training: large differences alone count. And look at the pictures: none of the three is anywhere near its end.) Gulrajani et al. used five, and 1 is common today. What matters is that the critic can follow.
 #
 # ## The slider
 #
@@ -726,8 +726,8 @@ def strip(view):
     for setting, (above, below) in zip(view.critics, panels.T):
         view.draw_plane(above, setting)
         view.draw_norms(below, setting)
-        above.set_title(f"{view.knob} {setting:g}")
-        below.set(xlabel=f"value {view.value(setting):.2g}", xticks=[1e-4, 1e-2, 1, 100])
+        above.set_title(f"{view.knob} {setting:g}, value {view.value(setting):.2g}", fontsize=9)
+        below.set(xticks=[1e-4, 1e-2, 1, 100])
     plt.show()
 
 
@@ -835,7 +835,7 @@ for name, constraint in tries.items():
 rows(strips, columns=20, zoom=1.5, label_width=150)
 
 # %% [markdown]
-# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1, as the formula above leads one to expect while the pictures are still far off. (It would have about two thirds of the excess or less: it supposes that all of the slope lies along the ways.) The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and much flatter at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
+# Look at the norms first. The right critic has nearly one slope wherever one looks, somewhat above 1, as the formula above leads one to expect while the pictures are still far off. (It would have about two thirds of the excess or less: it supposes that all of the slope lies along the ways.) The one with a norm for each pixel is many times as steep on the lines, where it is looked at, and several times flatter at the data: its slope depends on where one looks, its value is in a unit that changes with the size of the picture, and its weight $\lambda$ means something else than in the paper.
 # With the third mistake the norm is a little larger at the data than at the mixtures where it is held, and no more: after so few steps it hardly shows in the norms, and in the pictures not at all. Fréchet distances so early say little, and may even favour a wrong one: this is how such mistakes survive. They are found by checks like those above, not by looking at pictures.
 #
 # ### Common mistake 4: momentum with clipping

@@ -44,7 +44,7 @@ from v101_utils.gans import (
 )  # fmt: skip
 from v101_utils.metrics import measure_shapes, path_length, separability, slerp
 from v101_utils.training import Ema, fit
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, grid, rows, running_mean, source, use_style
 
 runtime.set_up(seed=0)
 use_style()
@@ -95,13 +95,13 @@ def factors_at(z):
 
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained")
-pairs, line = factors_at(z), torch.linspace(-3, 3, 61, dtype=torch.float64)
+pairs, line = factors_at(z), torch.linspace(-4, 4, 81, dtype=torch.float64)
 turn = torch.tensor([[1.0, 0.4], [-0.3, 0.9]], dtype=torch.float64)
 for axes, points, name in zip(panels, (pairs, z, pairs @ turn), ("factors", "Z", "a possible W")):
     axes.scatter(*points.T, c=pairs[:, 1], s=6, cmap="Reds", vmin=-0.3, vmax=1, edgecolors="0.5", linewidths=0.1)
     axes.set(title=name, xticks=[], yticks=[], aspect="equal", xlabel=f"${name[-1].lower()}_1$", ylabel=f"${name[-1].lower()}_2$")
 lattice = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).view(-1, 2)
-panels[1].contour(line, line, factors_at(lattice)[:, 1].view(61, 61), levels=[0.1, 0.2, 0.3, 0.5], colors="black", linewidths=1)
+panels[1].contour(line, line, factors_at(lattice)[:, 1].view(81, 81), levels=[0.1, 0.2, 0.3, 0.5], colors="black", linewidths=1)
 panels[0].set(xlabel="size", ylabel="redness")
 plt.show()
 
@@ -159,7 +159,8 @@ def listing(network):
 first = StyleGenerator()
 print(f"mapping: {len(first.mapping.layers)} layers of {first.latent_dim} numbers, {weights(first.mapping):,} weights")
 listing(first)
-print(f"to colours: a 1x1 convolution to {first.shape[0]} channels; in all {weights(first):,} weights")
+print(f"the constant itself: {first.start.numel():,} weights")
+print(f"to colours, a 1x1 convolution at each of the {len(first.to_rgb)} sizes: {weights(first.to_rgb):,} weights; in all {weights(first):,}")
 
 # %%
 source(StyledLayer)
@@ -286,7 +287,7 @@ print(f"the same: {torch.allclose(layer(x, w, torch.zeros), torch.stack(by_weigh
 for side in (2, 8):
     spot, p = torch.zeros(1, 1, 16, 16), side**2 / 256
     spot[..., :side, :side] = 1
-    print(f"a spot on {p:3.0%} of the picture leaves AdaIN at {F.instance_norm(spot).max():.2f}; formula {((1 - p) / p) ** 0.5:.2f}")
+    print(f"a spot on {p:5.1%} of the picture leaves AdaIN at {F.instance_norm(spot).max():.2f}; formula {((1 - p) / p) ** 0.5:.2f}")
 
 # %% [markdown]
 # ### 4. Noise for every pixel
@@ -305,15 +306,15 @@ for i, layer in enumerate(model.layers):
     print(f"layer {i}, {side:2} x {side:2}: strength {strength.mean():.3f} on average, {strength.max():.3f} at most")
 
 # %% [markdown]
-# One latent in each row, eight noises; then, at the right, the standard deviation of each pixel over 100 noises, brightened (times four).
+# One latent in each row, eight noises; then, at the right, the standard deviation of each pixel over 100 noises, brightened sixteen times.
 
 # %%
 strips = {}
 for i, w in enumerate(model.styles(model.latents(4, seed=2))):
     pictures = model.draw(w.expand(100, -1), seed=3)
-    spread = 8 * pictures.std(0, keepdim=True) / 2 - 1  # the pictures' range is 2 long: 4 x std / 2, in [0, 1], then signed
+    spread = 16 * pictures.std(0, keepdim=True) - 1  # 16 times std / 2, since the pictures' range is 2 long; then from [0, 1] to [-1, 1]
     strips[f"latent {i}"] = torch.cat([pictures[:8], spread.clamp(-1, 1)])
-rows(strips, columns=9)
+rows(strips, columns=9, heads=[*map(str, range(1, 9)), "std x 16"])
 
 # %% [markdown]
 # The last column says what is left to noise: next to nothing, and what there is lies along the edges. Rightly so: in these pictures nothing *is* left to chance, and the network has learned it (a strength may be large and yet do little, where the next layer does not listen). With hair or leaves the inside would be bright.
@@ -467,10 +468,8 @@ _, history = train(steps, look=[steps * part // 12 for part in (2, 3, 4, 5, 6, 7
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-smooth = {name: torch.tensor([s[name] for s in history]).unfold(0, min(30, steps), 1).mean(1)
-          for name in ("discriminator", "generator", "real", "fake")}  # fmt: skip
 for axes, names, label in ((left, ("discriminator", "generator"), "loss"), (right, ("real", "fake"), "mean score")):
-    curves(range(len(smooth["real"])), {name: smooth[name] for name in names}, "step", label, "mean of 30 steps", axes)
+    curves(range(steps), {name: running_mean([s[name] for s in history], 30) for name in names}, "step", label, "mean of 30 steps", axes)
     for step in range(1, steps):
         if math.ceil(history[step]["growth"]) > math.ceil(history[step - 1]["growth"]):
             axes.axvline(step, color="0.6", ls=":")
@@ -478,7 +477,7 @@ plt.show()
 
 # %% [markdown]
 # The dotted lines are where a new size begins to fade in. Neither loss comes down for good, and the scores of real and drawn stay within reach of each other: the players keep up (chapter 01). In the pictures, follow a column downwards. At 4 by 4 there are patches of colour, and not yet a quiet ground. At 8 by 8 the ground turns dark and a spot stands out. Then watch the fading in of 16 by 16: new layers with random weights come into play, the ground and the borders
-# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and many change after step 800, when nothing new is being faded in: it is the game itself that moves them. (Each point of the curves is the mean of the 30 steps that begin there. A little after step 1000 the generator's loss leaps for a few steps: from 980 on these means have the leap in them and rise to 2, and then they come back.)
+# take on colours that were gone before; by step 1000 they are gone again, and the spots are smaller, cleaner, and most of them of one hue. Compare a spot before and after: it keeps its place, by and large. Its hue it often does not keep, and some change after step 800, when nothing new is being faded in: it is the game itself that moves them. (The generator's loss rises now and then, most of all after step 1000, and comes back.)
 # It was a short training, and the spots are not yet squares and crosses; the network that ships had many more steps, and one more size.
 #
 # ## Z against W, measured
@@ -762,7 +761,7 @@ for name, (prepare, rate) in tries.items():
 rows({name: F.interpolate(images[:10], size=64) for name, images in strips.items()}, zoom=1, label_width=130)
 
 # %% [markdown]
-# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one at the same rate has run away. See how far apart its scores are: the discriminator has come to answer in hundreds, and what it teaches at such slopes is worth nothing. (A gap of one or two tells little: it is small also where a discriminator has learned little.) Both players move by leaps where the fan-in is large.
+# Compare the rows: after so few steps the equalised network has dark ground and spots of colour; the plain one at the same rate has run away. See how far apart its scores are: the discriminator has come to answer in hundreds or thousands, and what it teaches at such slopes is worth nothing. (A gap of one or two tells little: it is small also where a discriminator has learned little.) Both players move by leaps where the fan-in is large.
 # With smaller rates the plain network does not run away, but after as many steps it is behind: compare the distances. Its one rate has to be so small that the most sensitive layer can bear it, and then the others crawl.
 # (Each is one training, and a short one; with more steps the slow ones may catch up.)
 #

@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 from v101_utils import runtime, zoo
 from v101_utils.data.photos import photo
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, grid, rows, running_mean, source, use_style
 from v101_utils.zoo.style_recipes import FAST_STYLES, style_pictures
 
 runtime.set_up(seed=0)
@@ -54,14 +54,14 @@ one_hot = dict(zip(FAST_STYLES, torch.eye(len(FAST_STYLES))))  # the weights of 
 network = zoo.load("style-fast", device=here)
 contents = {name: photo(name, side=256).to(here) for name in ("chelsea", "coffee", "astronaut")}
 styles = dict(zip(FAST_STYLES, style_pictures()))
-grid(torch.cat([F.interpolate(picture, (144, 144)) for picture in styles.values()]), columns=len(FAST_STYLES), zoom=1)
+grid(torch.cat([F.interpolate(picture, (144, 144), mode="area") for picture in styles.values()]), len(FAST_STYLES), zoom=1, heads=FAST_STYLES)
 
 # %%
 painted = {}
 for name, content in contents.items():
     made = [network(content, weights) for weights in one_hot.values()]
-    painted[f"{name}, then\nmosaic, strokes,\nwaves, woodcut"] = torch.cat([content, *made])
-rows(painted, zoom=0.7, label_width=130)
+    painted[name] = torch.cat([content, *made])
+rows(painted, zoom=0.7, heads=("photograph", *FAST_STYLES))
 
 # %% [markdown]
 # What tells the styles apart is mostly the palette, and how coarse and how dark the marks are: the slanting ripples, and the pale lines along dark edges, come in all four. There are no tiles in the first and no waves in the third, for the style was measured by random filters, and chapter 12 has shown that those know neither. Small things suffer: look at the astronaut's face.
@@ -163,7 +163,7 @@ print(f"{total:,} parameters in all; {own:,} of them, {own / total:.1%}, belong 
 
 # %% [markdown]
 # **Going up without a checkerboard.** A transposed convolution with kernel 3 and stride 2 puts one, two or four weights into a pixel, depending on where it lies: even before training, and even of a plain grey area, it makes a pattern, and training has to undo it.
-# Enlarging first and *then* convolving treats all pixels alike (Odena et al. 2016). Twice up, random weights, a plain area. In the picture three of the eight channels are red, green and blue, less their means, times 8:
+# Enlarging first and *then* convolving treats all pixels alike (Odena et al. 2016). Twice up, random weights, a plain area. In the picture, a corner of 24 by 24 pixels, three of the eight channels are red, green and blue, less their means, times 8:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -179,8 +179,8 @@ for name, value in made.items():
     print(f"{name:10} a plain area stays plain: {inside.std((2, 3)).max().item() < 1e-5}")
 
 # %%
-shown = {name: ((v[:, :3] - v[:, :3].mean((2, 3), keepdim=True)) * 8).clamp(-1, 1) for name, v in made.items()}
-rows(shown, zoom=4)
+shown = {name: ((v[:, :3] - v[:, :3].mean((2, 3), keepdim=True)) * 8).clamp(-1, 1)[..., :24, :24] for name, v in made.items()}
+rows({name: F.interpolate(v, scale_factor=8) for name, v in shown.items()}, zoom=1)  # each pixel a square
 
 # %% [markdown]
 # **The losses.** Chapter 12's, with the Gram matrices of all styles computed once. Each picture of a batch has its own style, drawn at random; for one in five a second style is drawn too (now and then the same one), and then a random blend of the two Gram matrices is its aim. (Dumoulin et al. train the pure styles together, never a blend, and blend only afterwards.)
@@ -238,9 +238,8 @@ losses = train_small(small, steps, look=(steps // 6, steps // 2, steps))
 print(f"{steps} steps in {time.perf_counter() - start:.0f} s")
 
 # %%
-window = min(20, steps)
-smooth = {name: torch.tensor([l[name] for l in losses]).unfold(0, window, 1).mean(1) for name in ("style", "palette", "content")}
-curves(range(len(smooth["style"])), smooth, "step", "relative loss (1 = as large as the target)", f"mean of {window} steps")
+smooth = {name: running_mean([l[name] for l in losses]) for name in ("style", "palette", "content")}
+curves(range(steps), smooth, "step", "relative loss (1 = as large as the target)", "mean of 20 steps")
 plt.show()
 
 # %%
@@ -283,17 +282,24 @@ from v101_utils.style import content_loss, grey
 statistics, keep = StyleStatistics(style_pictures(["strokes"]), style_features()).to(here), content_features().to(here)
 one, sheets = torch.ones(1, 1, device=here), {}  # one: all of the one style
 wanted = keep(statistics.as_bright(cat, one))  # the same at any contrast: it is given that of the style
+
+
+def judged(image):
+    """The losses of a whole painted cat, named in one line."""
+    losses = statistics.losses(image.to(here), one) | {"content": content_loss(keep(grey(image.to(here))), wanted)}
+    return ", ".join(f"{name} loss {losses[name].item():.3f}" for name in ("style", "palette", "content"))
+
+
 for contrast in (1.0, 0.5, 0.2):
     picture = contrast * cat
     made = {name: paint(model, picture) for name, model in normed.items()}
     for name, image in made.items():
-        style, content = statistics.losses(image.to(here), one)["style"], content_loss(keep(grey(image.to(here))), wanted)
-        print(f"contrast {contrast:<3g} {name:13} style loss {style.item():.3f}, content loss {content.item():.3f}")
+        print(f"contrast {contrast:<3g} {name:13} {judged(image)}")
     sheets[f"contrast {contrast:g}"] = torch.cat([picture.cpu(), *made.values()])
-rows(sheets, zoom=0.8)
+rows(sheets, zoom=0.8, heads=("photograph", *normed))
 
 # %% [markdown]
-# Left the cat, in the middle instance norm, right batch norm. Batch norm is behind from the first line: its style loss is four to five times as high, and spots lie over the cat already at full contrast. At half the contrast instance norm's cat is still whole, and of batch norm's little more than eyes and nose is left. At 0.2 neither shows much: in the middle dark patches where eyes and nose were, on the right almost nothing but spots. Both content losses have about doubled by then. Batch norm divides by the deviations of its training, so a pale photograph's features stay weak,
+# Batch norm is behind from the first line: its style loss is about four times as high, its palette's three, and spots lie over the cat already at full contrast. At half the contrast instance norm's cat is still whole, and of batch norm's little more than eyes and nose is left. At 0.2 neither shows much: in the middle dark patches where eyes and nose were, on the right almost nothing but spots. Both content losses are nearly twice as high by then. Batch norm divides by the deviations of its training, so a pale photograph's features stay weak,
 # and beside them the noise that comes with the picture is as strong as ever. The picture at the bottom right is painted almost wholly from that noise. Instance norm divides by the deviations of *this* picture, so its features come out as large as ever.
 #
 # Not even instance norm gives the same picture at every contrast (its content loss rises too), although it takes contrast away, as the check above has shown. The noise does not grow pale along with the photograph, so its share is larger already when the two first meet; and the photograph to which the last layer adds is a pale one.
@@ -400,14 +406,13 @@ rows({"reflected": right, "zeros": wrong, "difference,\n3 times; black\nis none"
 tries = {}
 for weight in (0.04, 1.5, 60.0):
     model = small_network()
-    late = train_small(model, fewer, weight=weight)[-window:]
+    train_small(model, fewer, weight=weight)
     tries[f"weight {weight:g}"] = paint(model, cat)
-    style, content = (sum(each[name] for each in late) / len(late) for name in ("style", "content"))
-    print(f"weight {weight:5g}: style {style:.2f}, content {content:.2f}")
+    print(f"weight {weight:5g}: {judged(tries[f'weight {weight:g}'])}")
 rows(tries, zoom=1)
 
 # %% [markdown]
-# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers (means of the last twenty steps) say who pays: the content loss rises from line to line. The style loss falls to little more than a third from the first line to the second, and then no more. (These are losses of the training's small crops, not of the whole cat, for which the middle network has 0.037 above: below some 0.13 they show no difference. The palette still falls with the large weight, by the last value in each progress bar.)
+# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers, those of the whole cat, say who pays: the content loss rises from line to line. What is bought with it, from the first line to the second, is the palette; nothing more from the second to the third. The style loss hardly tells the lines apart: by random filters even the recoloured photograph is near to the style, and the third picture, which is nothing but style, is no nearer. (Each picture was trained for so short a time that small differences are luck.)
 #
 # ## Your own picture
 #
