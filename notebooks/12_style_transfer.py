@@ -395,7 +395,6 @@ def mixed(features):  # wrong
 features = torch.randn(2, 4, 5, 6, generator=runtime.generator(0))
 print("right:", tuple(gram(features).shape), " wrong:", tuple(mixed(features).shape))
 print("for one picture the same:", torch.allclose(mixed(features[:1]), gram(features[:1])[0], atol=1e-6))
-between = mixed(features)[:4, 4:]  # nothing that either picture has by itself
 moved = torch.stack([features[0], features[1].roll(1, 2)])  # the second one shifted: no style has changed
 print("after a shift of one picture: right the same", torch.allclose(gram(moved), gram(features), atol=1e-6),
       " wrong the same", torch.allclose(mixed(moved), mixed(features), atol=1e-3))
