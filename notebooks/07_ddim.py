@@ -229,6 +229,7 @@ plt.show()
 print(f"{'steps':24}" + "".join(f"{n:8}" for n in counts))
 for name, values in distance.items():
     print(f"{name:24}" + "".join(f"{value:8.1f}" for value in values))
+print(f"{'real pictures':24}{real:8.1f}")
 
 # %% [markdown]
 # Read across, at the same height: the deterministic walk needs fewer steps for the same quality in both panels. Here DDIM is after about seven steps where η = 1 is after ten; from twenty on the curves are too near the floor to say. In the paper's panel less than half the steps will do at twenty, and a third from fifty on.
@@ -378,7 +379,7 @@ def no_room(denoise, state, s, noise):
 
 
 class ToldTheNext(Wrapped):
-    """Wrong: the network is told the time one stride later."""
+    """Wrong: the network is told s, the time at which the stride ends, not t."""
 
     def forward(self, x, t, labels=None):
         told = torch.full((len(x),), max(t - 1 / n, 1e-3))
