@@ -36,7 +36,7 @@ from torch.distributions import Normal, kl_divergence
 
 from v101_utils import runtime, zoo
 from v101_utils.data import Batches, fashion_mnist, to_unit
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, grid, rows, running_mean, source, use_style
 
 runtime.set_up(seed=0)
 use_style()
@@ -134,7 +134,7 @@ rows(strips, columns=11, heads=[f"t = {time:.1f}" for time in times.tolist()])
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8))
 t = torch.linspace(0.001, 0.999, 300)
 curves(t, {s.name: s.alpha_bar(t) for s in (linear(), cosine())}, "t", "ᾱ", "what is left of the picture's variance", left)
-curves(t, {s.name: s.log_snr(t) for s in (linear(), cosine())}, "t", "log(α² / σ²)", "signal-to-noise ratio", right)
+curves(t, {s.name: s.log_snr(t) for s in (linear(), cosine())}, "t", "log(α² / σ²)", "log signal-to-noise ratio", right)
 plt.show()
 
 # %% [markdown]
@@ -370,8 +370,7 @@ steps = runtime.pick(ci=12, laptop=1300, gpu=6000)
 small, losses, kept = train_small(cosine(), steps, look=(steps // 12, steps // 4, steps // 2, steps))
 
 # %%
-smooth = torch.tensor(losses).unfold(0, min(20, steps), 1).mean(1)
-curves(range(len(smooth)), {"": smooth}, "step", "squared error of v", "loss, mean of 20 steps")
+curves(range(steps), {"": running_mean(losses)}, "step", "squared error of v", "loss, mean of 20 steps")
 plt.show()
 
 # %% [markdown]
