@@ -46,7 +46,7 @@ from v101_utils.gans.rules import dense_pair, normalise_everywhere, pool, rescal
 from v101_utils.metrics import slerp
 from v101_utils.runtime import Plan
 from v101_utils.training import Ema, fit, warmup_cosine
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, grid, rows, running_mean, source, use_style
 from v101_utils.view.tables import tables
 
 runtime.set_up(seed=0)
@@ -384,16 +384,14 @@ for step in fit(game, Batches(train.images, size=64), steps, ema=ema, lr_schedul
 
 # %%
 def smooth(history, name, width=20):
-    """A scalar's mean over `width` steps, at each step of a history."""
-    values = torch.tensor([scalars[name] for scalars in history])
-    return values.unfold(0, min(width, len(values)), 1).mean(1)
+    """At each step of a history, a scalar's mean over the last `width` steps."""
+    return running_mean([scalars[name] for scalars in history], width)
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
 lines = {name: smooth(history, name) for name in ("discriminator", "generator", "real", "fake")}
-numbers = range(len(lines["real"]))
-curves(numbers, {name: lines[name] for name in ("discriminator", "generator")}, "step", "mean of 20 steps", "losses", left)
-curves(numbers, {name: lines[name] for name in ("real", "fake")}, "step", "mean of 20 steps", "mean scores", right)
+curves(range(steps), {name: lines[name] for name in ("discriminator", "generator")}, "step", "mean of 20 steps", "losses", left)
+curves(range(steps), {name: lines[name] for name in ("real", "fake")}, "step", "mean of 20 steps", "mean scores", right)
 plt.show()
 
 # %% [markdown]
@@ -453,7 +451,7 @@ for step, (average, last, _) in kept.items():
     print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {loss:.2f}")
 
 # %% [markdown]
-# Go down the **last column**: before the same, best judge, the loss falls from step 200 on. (The first two generators it finds about equally bad, although their pictures differ greatly. Not because it is sure: a loss of 1.4 is $-\log0.25$, so it gives either one chance in four. But it has not met such clouds for long, and its BatchNorm takes each batch by itself: of what all pictures of a batch have in common, little is left in the score.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
+# Go down the **last column**: before the same, best judge, the loss falls from step 400 on. (The first three generators it finds about equally bad, although their pictures differ greatly. Not because it is sure: a loss of 1.4 is $-\log0.25$, so it gives either one chance in four. But it has not met such clouds for long, and its BatchNorm takes each batch by itself: of what all pictures of a batch have in common, little is left in the score.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
 # And the lower left half is pale: an early judge is fooled by every later generator, good or bad. (A cell is one moment; the curve above is smoothed.)
 #
 # The **Fréchet distance** takes features of an independent classifier, of real and of generated pictures, fits a normal distribution to each set, with means $\mu_r,\mu_g$ and covariances $\Sigma_r,\Sigma_g$, and compares the two: $\lVert\mu_r-\mu_g\rVert^2+\operatorname{tr}\bigl(\Sigma_r+\Sigma_g-2(\Sigma_r\Sigma_g)^{1/2}\bigr)$. Bad pictures raise it, and so does too little variety. It falls with the number of pictures, so compare like with like, and it is not comparable with the FID of papers. Its judge stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (In the first two lines the average is the worse one: while a generator improves fast, its average lags behind. And the first number of all is what real pictures get: no generator should be expected below.) So:
