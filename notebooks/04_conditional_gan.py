@@ -42,7 +42,7 @@ from v101_utils.gans import R1, AdversarialTask, Discriminator, Generator
 from v101_utils.metrics.divergences import jensen_shannon
 from v101_utils.metrics.labelled import class_diversity, confusion
 from v101_utils.training import Ema, fit
-from v101_utils.view import curves, grid, rows, source, use_style
+from v101_utils.view import curves, grid, rows, running_mean, source, use_style
 from v101_utils.view.tables import tables
 
 runtime.set_up(seed=0)
@@ -288,9 +288,8 @@ concatenation, losses_c, right_c = play(game(classes=10, condition="concatenatio
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(11, 3.2))
 for axes, i, name in ((panels[0], 0, "discriminator's loss"), (panels[1], 1, "generator's loss")):
-    smooth = {way: losses[:, i].unfold(0, min(20, steps), 1).mean(1) for way, losses in
-              (("projection", losses_p), ("concatenation", losses_c))}
-    curves(range(len(smooth["projection"])), smooth, "step", "mean of 20 steps", name, axes)
+    smooth = {way: running_mean(losses[:, i]) for way, losses in (("projection", losses_p), ("concatenation", losses_c))}
+    curves(range(steps), smooth, "step", "mean of 20 steps", name, axes)
 panels[0].axhline(math.log(4), color="black", ls=":")
 lines = {"projection": right_p.values(), "concatenation": right_c.values()}
 curves(list(right_p), lines, "step", "share", "labels right", panels[2], marker=".")
@@ -433,7 +432,7 @@ for c, name in enumerate(CLASSES):
           f"diversity, real is 1: {drawn[2][c] / real[2][c]:.2f}")
 
 # %%
-tables(confused, CLASSES, CLASSES, "recognised as", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.01 else "")
+tables(confused, CLASSES, CLASSES, "recognised as, in per cent", "asked for, or is", number=lambda v: f"{100 * v:.0f}" if v >= 0.01 else "")
 plt.show()
 
 # %% [markdown]
@@ -461,17 +460,17 @@ def width(images):  # -> (N, 10): columns of pixels that meet the garment
 many = model.latents(runtime.pick(ci=20, laptop=200, gpu=1000), seed=6)
 shared = to_unit(columns(model, many)).cpu().view(-1, 10, 28, 28)
 correlations = {name: torch.corrcoef(measured_as(shared).T) for name, measured_as in (("shade", shade), ("width", width))}
-tables(correlations, CLASSES, CLASSES, "class", "class", limits=(-1, 1), colours="RdBu", number=lambda v: f"{100 * v:.0f}")
+tables(correlations, CLASSES, CLASSES, "100 times the correlation", "class", limits=(-1, 1), colours="RdBu", number=lambda v: f"{round(100 * v)}")
 plt.show()
 
 # %%
 for name, table in correlations.items():
     apart = table[~torch.eye(10, dtype=torch.bool)]
     print(f"{name}: correlation between classes, mean {apart.mean():.2f}, from {apart.min():.2f} to {apart.max():.2f}")
-print(f"by chance, from {len(many)} independent latents: ±{len(many) ** -0.5:.2f}")
+print(f"by chance, from {len(many)} independent latents: mean 0, standard deviation {len(many) ** -0.5:.2f}")
 
 # %% [markdown]
-# Compare each table with what chance would give (the number with ± is one standard deviation: of 45 pairs some will be two or three of them off). The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
+# Compare each table with what chance would give (of 45 pairs, some will be two or three standard deviations off). The **shade** is shared by nearly all, by trousers and ankle boots least: a latent that makes a dark T-shirt makes a dark coat. Nothing in the game asks for it, but the network is built so that it comes about by itself: the latent enters the first layer by $A\,z$, the same for all classes, and it takes extra work to give one direction a different meaning in each of them.
 # The **width** is another matter: it is shared by some and not by others. Find the darkest squares off the diagonal. Then find the rows that are nearly white, and beware: a sneaker fills the picture from side to side, its width hardly varies, and so there is hardly anything that *could* correlate. That says more about the measure than about the network.
 #
 # ## Between two classes
@@ -583,7 +582,7 @@ for name, measured in knobs.items():
     places = [((diversity.mean() / real[2].mean()).item(), (found == wanted).float().mean().item()) for _, found, diversity in measured.values()]
     settings = list(measured)
     axes.plot(*zip(*places), "o-", label=f"{name} from 1 to {settings[-1]:g}")
-    axes.annotate(f"{name} = {settings[-1]:g}", places[-1], xytext=(6, -12), textcoords="offset points")
+    axes.annotate(f"{name} = {settings[-1]:g}", places[-1], xytext=(0, 8), textcoords="offset points", ha="center")
 axes.plot(1, (real[1] == wanted).float().mean(), "k*", ms=10, label="real pictures")
 axes.set(xlabel="diversity, real is 1", ylabel="labels right", title="two knobs, from the same start")
 axes.margins(y=0.12)
