@@ -162,7 +162,7 @@ walk(paper.layers, torch.zeros(2, 100, 1, 1))
 
 
 # %% [markdown]
-# (The picture in the paper has twice as many channels everywhere, `width=128`, and kernels of 5.) Note where the weights are: nearly all of them in the first three layers, where pictures are small. Note also what is missing: no bias before a normalisation, which would subtract it again, and no normalisation behind the last layer.
+# (The picture in the paper has twice as many channels everywhere, `width=128`, and kernels of 5.) Note where the weights are: nearly all of them in the first three transposed convolutions, where pictures are small. Note also what is missing: no bias before a normalisation, which would subtract it again, and no normalisation behind the last layer.
 #
 # The same recipe at 28 pixels, for Fashion-MNIST. Since $28=7\cdot2^2$, it starts from 7x7 and doubles twice. And the discriminator, its mirror:
 
@@ -237,7 +237,7 @@ for std in (0.02, 0.1, 0.2):
 # * The discriminator's first layer and its score have none either.
 # * **Steps.** Adam moves each weight by about the rate, whatever the weight's size. A rate of 0.001 is a twentieth of a weight of 0.02, but 1/200 of one of 0.2: a normalised layer's output depends on the *relative* change, so large first weights learn slowly.
 #
-# And where does 0.02 come from? Compare it with $\sqrt{2/n}$ for the sizes in the paper:
+# And where does 0.02 come from? Compare it with $\sqrt{2/n}$ at kernel 4, for the paper's numbers of channels (1,024 to 128) and for ours (64 and 32):
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -395,14 +395,14 @@ curves(range(steps), {name: lines[name] for name in ("real", "fake")}, "step", "
 plt.show()
 
 # %% [markdown]
-# First there are grey clouds with a pattern of dots, then blots, then outlines: follow a single column to see when it becomes a thing, and which columns still have not at the end. (The zoo's network had many times as many steps.) Compare average and last early in the training: the last generator is wherever the game has just
-# pushed it, the average is the centre about which it moves, and has fewer dots. At the end the two are close, because the rates go to zero.
+# First there are grey clouds with a pattern of dots, then blots, then outlines: follow a single column to see when it becomes a thing, and which columns still have not at the end. (The zoo's network had many times as many steps.) Compare average and last: the last generator is wherever the game has just
+# pushed it; the average is smoother and has fewer dots. At first it lags behind (at step 200 it is the paler one); later it is the centre about which the last one moves, and the better of the two. At the end the two are close, because the rates go to zero.
 #
 # Now look at the losses, and ask them when the pictures became good. They do not say.
 #
 # ## How to read a GAN's losses
 #
-# In any other training of this collection a loss that falls means progress. Here each loss is measured *by the other player*. Suppose that the discriminator is equally sure of everything, score $s$ for real and $-s$ for fake images, so that it gives the truth the probability $D=\sigma(s)$. Then
+# In any other training of this collection a loss that falls means progress. Here each loss is measured *by the other player*. Suppose that the discriminator is equally sure of everything, score $s$ for real and $-s$ for fake images, so that it gives the truth the probability $D=\sigma(s)$ (here $\sigma$ is the sigmoid, as in chapter 01, and $s$ a score). Then
 #
 # $$L_D=-2\log D,\qquad L_G=-\log(1-D).$$
 #
@@ -451,10 +451,10 @@ for step, (average, last, _) in kept.items():
     print(f"step {step:4}: average {distances[0]:5.0f}, last {distances[1]:5.0f}; the generator's loss {loss:.2f}")
 
 # %% [markdown]
-# Go down the **last column**: before the same, best judge, the loss falls from step 400 on. (The first three generators it finds about equally bad, although their pictures differ greatly. Not because it is sure: a loss of 1.4 is $-\log0.25$, so it gives either one chance in four. But it has not met such clouds for long, and its BatchNorm takes each batch by itself: of what all pictures of a batch have in common, little is left in the score.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
+# Go down the **last column**: before the same, best judge, the loss falls from step 400 on. (The first three generators it finds about equally bad, although their pictures differ greatly. Not because it is sure: a loss of 1.4 is $-\log0.25$, so it gives each of them about one chance in four. But it has not met such clouds for a long time, and its BatchNorm takes each batch by itself: of what all pictures of a batch have in common, little is left in the score.) That is progress, and you can read it only with the judge held still. Go along a **row** to the right: the same pictures, and a loss that changes only because the judge does. On the diagonal the two nearly cancel.
 # And the lower left half is pale: an early judge is fooled by every later generator, good or bad. (A cell is one moment; the curve above is smoothed.)
 #
-# The **Fréchet distance** takes features of an independent classifier, of real and of generated pictures, fits a normal distribution to each set, with means $\mu_r,\mu_g$ and covariances $\Sigma_r,\Sigma_g$, and compares the two: $\lVert\mu_r-\mu_g\rVert^2+\operatorname{tr}\bigl(\Sigma_r+\Sigma_g-2(\Sigma_r\Sigma_g)^{1/2}\bigr)$. Bad pictures raise it, and so does too little variety. It falls with the number of pictures, so compare like with like, and it is not comparable with the FID of papers. Its judge stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (In the first two lines the average is the worse one: while a generator improves fast, its average lags behind. And the first number of all is what real pictures get: no generator should be expected below.) So:
+# The **Fréchet distance** takes features of an independent classifier, of real and of generated pictures, fits a normal distribution to each set, with means $\mu_r,\mu_g$ and covariances $\Sigma_r,\Sigma_g$, and compares the two: $\lVert\mu_r-\mu_g\rVert^2+\operatorname{tr}\bigl(\Sigma_r+\Sigma_g-2(\Sigma_r\Sigma_g)^{1/2}\bigr)$. Bad pictures raise it, and so does too little variety. It falls with the number of pictures, so compare like with like, and it is not comparable with the FID of papers (Fréchet Inception distance, Heusel et al. 2017: the same formula, on the features of another network). Its judge stays the same. Go from line to line: the distance falls to a small part of what it was, and the generator's loss does not go along. (At the first two moments the average is the worse one: while a generator improves fast, its average lags behind. And the number above them is what real pictures get: no generator should be expected below.) So:
 #
 # * Do not stop a training, choose a network, or compare two trainings by these losses.
 # * Do watch them for **illness**, as one takes a temperature. The next section has a game that is ill.
@@ -508,15 +508,15 @@ rows({name: torch.cat([images[:6] for images in pairs]) for name, pairs in drawn
 # %% [markdown]
 # In each row six pictures are of the first seed and six of the second; losses and accuracy are means of both games. Compare each line with the first, and trust a difference of distances only where it is clearly more than that between two seeds. (Two games tell the size of luck roughly.) The last column counts the kinds that the collection's classifier sees among the pictures, a first look for lost kinds. It has to name one even for noise, and where the pictures are noise it means nothing. After so short a training nothing is finished; we see what *starts*.
 #
-# * **beta1 = 0.9** destroys the game: a pattern of dots, the same for every latent. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument. (At our rate, which the paper found too high; at 0.0002 it may do less harm.)
+# * **beta1 = 0.9** destroys the game: a pattern of dots, nearly the same for every latent of a game. Momentum of 0.9 keeps pushing where the other player was ten steps ago, and in a game that turns (chapter 01) that is the wrong way. It is the smallest change of all, and the largest effect: a default argument. (At our rate, which the paper found too high; at 0.0002 it may do less harm.)
 # * **First weights of 0.2**: salt and pepper, from a saturated tanh, and slow to learn, as we foresaw.
 # * **BatchNorm everywhere**: no black background. What enters the tanh has, over a batch, the mean $\beta$ and the spread $\gamma$ of the last normalisation. These start at 0 and 1 and move little in so few steps, while black on most pixels needs a mean far below 0. A longer game could learn them; but even then a picture would depend on the others in its batch. (It is in both players at once: which of them does the harm this row does not say.)
 # * **Pooling** takes two to three times as long for a step on a CPU, and makes edges out of repeated pixels. But it trains: compare its distances with those of the first line. Later work did use upsampling and pooling with success, StyleGAN (chapter 05) among it. The rule was good advice in its time, not a law.
 # * **ReLU in the discriminator** is no catastrophe at this depth: compare the distances. A leak lets a gradient through every unit, and two layers hardly need that.
 # * **No BatchNorm in the generator** does no harm here; look whether its distances are not even the lower ones. Its signals start weak, as the table of spreads has shown, but with three layers not too weak for Adam, whose steps do not depend on the size of a gradient. The rule is for deeper networks: try it at 64 pixels.
-# * **Fully connected** keeps up, by the distance, at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.
+# * **Fully connected** nearly keeps up, by the distance, at this point: 28 pixels with everything in the middle are nearly a vector. But look at the grain: neighbouring pixels know nothing of each other. And it does not scale: at 64x64 RGB its last layer alone would have millions of weights.
 #
-# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later (rule 3, which none of these games tests, comes below, for longer). That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
+# So two of the settings, the momentum and the size of the first weights, and one rule, where *not* to normalise, decide in so short a game; the others hardly matter or only later (rule 3 as our live game breaks it, one full layer *added* to the convolutions of each player, comes below, for longer). That is not what one would guess from the paper's list, and it is no refutation of it: the paper's networks are two layers deeper, its pictures were rooms and faces. Rules of architecture are
 # answers to a size, a data set and an optimiser. When yours differ, break them one at a time, as here, and look.
 #
 # ### A healthy and an unhealthy game
@@ -874,7 +874,7 @@ rows({name: images[:10] for name, images in shown.items()}, label_width=150)
 # **Sigmoid twice** is fatal: grey noise. Look at the discriminator's loss: it sits at its floor of 1.006, the mean scores at 1 and 0. The inner sigmoid is saturated, so hardly any gradient gets through it to the generator, whose loss stays at about $\log 2$, which looks like an even game. It is not the height that gives it away
 # (our live game's loss was near 1 as well), but that it stands still at just this value, with mean scores of 1 and 0.
 #
-# **Images in $[0,1]$**: as they come out of the generator they are shown with a grey background, for 0 is in the middle of the range that all else expects, and the Fréchet distance says the same. Rescaled, in the last row, they are as good as the others: within so short a game the generator did learn to hit 0, nearly. So this mistake
+# **Images in $[0,1]$**: as they come out of the generator they are shown with a grey background, for 0 is in the middle of the range that all else expects, and the Fréchet distance says the same. Rescaled, in the last row, they are as good as those of the game with all rules: within so short a game the generator did learn to hit 0, nearly. So this mistake
 # costs you not the training but everything *after* it: pictures, measurements, and each network that is given them. ("Nearly": look at the lowest pixel. The generator has to learn not to use the lower half of tanh, and the rescaling cuts off what is left below 0.)
 #
 # **No `zero_grad`** is the most treacherous: the pictures are about as good as with all rules, at this point. But look at the scores: the mean score of *fakes* is above 0, and the generator's loss is below $\log2$. On average the discriminator calls what is drawn real, for half of what it is taught is to be fooled. (Its own loss alone would tell you nothing: our live game had such a one, too.) You would look for the reason in the architecture, or in the rates.
@@ -965,6 +965,7 @@ check(typical, several)
 # * He, Zhang, Ren, Sun. *Delving Deep into Rectifiers.* ICCV 2015.
 # * Ioffe, Szegedy. *Batch Normalization.* ICML 2015.
 # * White. *Sampling Generative Networks.* arXiv 2016.
+# * Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter. *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium.* NeurIPS 2017.
 # * Shen, Zhou. *Closed-Form Factorization of Latent Semantics in GANs.* CVPR 2021.
 #
 # ## Solutions

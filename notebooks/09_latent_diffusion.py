@@ -93,7 +93,7 @@ for name, (picture, latent) in sizes.items():
 # %% [markdown]
 # So 64 times fewer places, but 48 times fewer numbers: the latent has four channels where the picture has three.
 #
-# How much work is that? Two networks with about as many parameters, for the same pictures. The one for pixels has to come down from 64 by 64 first, until it is at a size at which each place can look at all others. We count the multiply-adds
+# How much work is that? Two networks of about the same size, for the same pictures (the one for pixels has a third more parameters, and is a little wider). The one for pixels has to come down from 64 by 64 first, until it is at a size at which each place can look at all others. We count the multiply-adds
 # of one call.
 
 # %%
@@ -158,7 +158,7 @@ print(torch.allclose(-bound, loss * D / weight + D / 2 * math.log(math.pi * weig
 print(f"the decoder's standard deviation for a pixel: {math.sqrt(weight / 2):.3f}, of a range from -1 to 1")
 
 # %% [markdown]
-# How the two parts of $L$ share it, for pictures that the autoencoder has not seen, and what the rate is for each number of a latent. (1 nat is 1.44 bits; a number of which nothing is told costs 0, and of the ground, on which most places lie, there is little to tell.)
+# How the two parts of $L$ share it, for the eight pictures above, which the autoencoder has not seen (all small and red; larger shapes have more to tell), and what the rate is for each number of a latent. (1 nat is 1.44 bits; a number of which nothing is told costs 0, and of the ground, on which most places lie, there is little to tell.)
 
 # %%
 parts = {"error": error.mean() / D, "KL divergence, with its weight": weight * rate.mean() / D}
@@ -174,7 +174,9 @@ source(AutoencoderTask.training_step)
 #
 # ### What it loses
 #
-# Pictures that it has not seen, their copies, and the difference, copy less picture, two and a half times as strong (grey: none; brighter: the copy has too much, darker: too little). At the right a photograph: **an autoencoder knows its data, and nothing else**.
+# From here on the latent of a picture, $\mathcal E(x)$, is the mean $\mu(x)$, without the noise that was added in the training. (Rombach et al. draw from $q$; with their small $\lambda$ it is nearly the same.)
+#
+# Pictures that it has not seen, their copies, and the difference, copy less picture, two and a half times as strong (five times, for pixels in $[0,1]$, on a scale from -1 to 1; grey: none; brighter: the copy has too much, darker: too little). At the right a photograph: **an autoencoder knows its data, and nothing else**.
 
 # %%
 pictures, prompts = held_out_pictures(runtime.pick(ci=96, laptop=192, gpu=960))
@@ -249,7 +251,7 @@ for c in (0.1, 1.0, 10.0):
     print(f"standard deviation {c:4g}: t = {t:.2f}; signal and noise within a tenth: {(signal / noisy - 1).abs().item() < 0.1}")
 
 # %% [markdown]
-# With latents ten times too large, noise covers the signal only from $t=0.94$ on. What is decided while there is more noise than signal, which shape, how large, how turned, would have to be learned from a few times in a hundred. With latents ten times too
+# With latents ten times too large, noise covers the signal only from $t=0.94$ on. What is decided while there is more noise than signal, which shape and how turned above all, would have to be learned from a few times in a hundred. With latents ten times too
 # small it is the details that have no time left. So Rombach et al. (appendix G) divide by one measured deviation; we do it channel by channel. (Common mistake 1 below tries latents that are ten times too large.)
 #
 # ### Encode once
@@ -389,7 +391,7 @@ rows(sheets, zoom=1.25)
 
 # %% [markdown]
 # By chance half of the sizes and turns would be right, a quarter of the shapes and a sixth of the colours. Colour and size come first: a blob has them, while shape and turn need an outline. (In a race this short the pixels hardly get
-# beyond a few blobs. Of a picture that is nearly empty the judge must still say something, so a good share for the size need not mean that any size was drawn.) Read the numbers with three things in mind:
+# beyond a few blobs. A share for the size well above one half need not mean that a shape of that size was drawn: where *large* was asked for there is a tint or a blob, and the judge takes it for large.) Read the numbers with three things in mind:
 #
 # * the race is short: both are far from where they would end, and in principle pixels can be drawn as well, given the time;
 # * the autoencoder was there already. Its training took several times as long as either side of this race (its card tells, below); but it is done once, for any number of denoisers;
@@ -431,7 +433,7 @@ chance = (share * (1 - share) / count).sum(0).sqrt().max()  # the standard devia
 print(f"the gap by chance alone: {chance:.2f}; measured, the mean over the scales: {(share[0] - share[1]).mean():.2f}")
 
 # %% [markdown]
-# If a combination that was never shown had a price, it would be the gap between the two curves on the left. Compare it with what chance does, printed below them (one standard deviation, at one scale): a gap of less than twice that cannot be told from none, and here none is found. Some guidance helps; without it ($s=1$)
+# If a combination that was never shown had a price, it would be the gap between the two curves on the left. Compare it with what chance does, printed below them (one standard deviation, at one scale): a gap of less than twice that cannot be told from none, and with so few pictures none is found. The model's card, of 480 pictures of each kind, can tell more: without guidance there is a price, 0.81 against 0.87; at guidance 3 there is none. Some guidance helps; without it ($s=1$)
 # fewer words are heard, and with too much of it as well (chapter 08).
 # The curves on the right tell which word gives way first where one does: the shape, which takes the most drawing. Below is a row of pictures for each of the pairs; where one is wrong, look for what was drawn *instead*.
 
@@ -570,8 +572,8 @@ for name, batches, decoder in (("standard deviation 1", cached, autoencoder), ("
 rows(strip, zoom=1.25, label_width=190)
 
 # %% [markdown]
-# Colour and size are learned all the same: any blob has them. Shape and turn are not: they are right hardly more often than by chance (a quarter and a half), where with latents of the right scale three quarters and more are right; and the edges of the blobs are ragged. (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
-# large make them a hundred times as large.) Nor is it the schedule alone that has changed:
+# Colour and size are learned all the same: any blob has them. Shape and turn are not: they are right about as often as by chance (a quarter and a half), where with latents of the right scale three quarters and more are right; and the edges of the blobs are ragged. (The losses at the ends of the bars cannot be compared: they are squared errors, and latents ten times as
+# large would make equal errors in proportion a hundred times as large. That they are less than that is no merit: at most times there is hardly any noise on such latents, and the guess is easy.) Nor is it the schedule alone that has changed:
 # the network's input and what it should answer are ten times as large too.
 #
 # ### Common mistakes 2 and 3: treated as images; not scaled back
@@ -579,7 +581,7 @@ rows(strip, zoom=1.25, label_width=190)
 # Two lines that are right for pixels and wrong here. Denoisers of images clip their guesses to $[-1,1]$ at each step (chapter 08); latents do not stop there, least of all where the shape is. And latents that were scaled for the diffusion have to be scaled back for the decoder: `to_images` does,
 # `decode` alone does not. Nothing crashes.
 #
-# How bad the second is depends on how far the deviations are from 1, and here the furthest is off by a factor of nearly three: many of its pictures pass at a glance. The judge is stricter, and the PSNR of copies agrees with it.
+# How bad the second is depends on how far the deviations are from 1, and here the furthest is off by a factor of nearly three: many of its pictures pass at a glance. The judge misreads most of them all the same: it has seen only clean drawings, and stumbles over flaws that we hardly see. So its share says that the pictures are off, not that the words were unheard. The PSNR of copies says by how much.
 
 # %%
 prompts = spread(seen, runtime.pick(ci=4, laptop=40, gpu=80)).to(here)
@@ -648,7 +650,7 @@ check(attend, *qkv)
 # ## Summary
 #
 # * Latent diffusion draws in the latents of an autoencoder: from 512×512×3 to 64×64×4 there are 64 times fewer places and 48 times fewer numbers. The decoder is called once, the denoiser at every step.
-# * The autoencoder is a VAE with hardly any prior; the diffusion model *is* its prior. What it loses is lost for good.
+# * The autoencoder is a VAE from whose prior nobody draws; the diffusion model takes the prior's place. What the autoencoder loses is lost for good.
 # * Scale the latents to variance 1, for which the schedule was made; scale back before decoding; never clip them.
 # * A prompt is a list of vectors. In cross-attention each place asks and the words answer: a softmax over words for every place.
 # * Whether words combine in a new way has to be measured, on combinations that were held out, with a judge that is no part of the model.

@@ -68,7 +68,7 @@ rows({name: model.sample(count, seed=2, sampler=sampler, steps=steps) for name, 
 #
 # $$s(x)=\nabla_x\log p(x).$$
 #
-# The logarithm has a purpose. A density must add up to 1: it is a positive function $h$ over its sum $Z$ over all pictures, which nobody can compute. But $\nabla\log(h/Z)=\nabla\log h-\nabla\log Z$, and the last term is zero, for $Z$ does not depend on $x$: **the score does not need the constant**.
+# The logarithm has a purpose. A density must add up to 1: it is a positive function $q$ over its sum $Z$ over all pictures, which nobody can compute. But $\nabla\log(q/Z)=\nabla\log q-\nabla\log Z$, and the last term is zero, for $Z$ does not depend on $x$: **the score does not need the constant**.
 #
 # One thing is in the way. Far from the data the density is so low that the score stays unknown: no data ever come there to learn from. So noise is added, much at first, and then less and less (Song and Ermon 2019). A density blurred by much noise rises towards the data from everywhere. We write $p_t$ for that of $x_t=\alpha_tx_0+\sigma_t\varepsilon$.
 
@@ -82,7 +82,7 @@ for axes, t in zip(panels, (1.0, 0.4, 0.2, 0.02)):
 plt.show()
 
 # %% [markdown]
-# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles on their way from noise to data. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. (The arrows are not yet velocities. The particles walk the probability flow, explained below, in which the pull of the score is set against a push outwards; at the left the two nearly cancel, and the particles hardly move.) Here the data are a mixture of three normal clouds, so that everything is known exactly.
+# Blue is the density $p_t$, the arrows are the score (their lengths are scaled anew in each panel), and the red dots are particles on their way from noise to data. From left to right the noise gets less: one hill, then three; the arrows at first all point to the middle, and at last each to its own hill. (In the last panel the wide hill at the right is so low that its blue hardly shows; the particles tell where it is. The arrows are not yet velocities. The particles walk the probability flow, explained below, in which the pull of the score is set against a push outwards; at the left the two nearly cancel, and the particles hardly move.) Here the data are a mixture of three normal clouds, so that everything is known exactly.
 #
 # ### A denoiser knows the score
 #
@@ -242,7 +242,7 @@ for i in (249, 374, 449, 499):
 # %% [markdown]
 # ### Check: DDPM and DDIM are these equations in small steps
 #
-# One stride from $t=0.5$, its fresh noise left out, ever shorter. Ancestral sampling against Euler-Maruyama, and DDIM against a straight stride along the probability flow. Halve the stride: if two rules walk the same equation, their difference must fall to a quarter; otherwise it falls to a half only. The noise that was left out has a standard deviation of $\sqrt{1-\bar\alpha_t/\bar\alpha_s}$ in DDPM and of $g\sqrt h$ in Euler-Maruyama: their ratio must go to 1.
+# One stride from $t=0.5$, its fresh noise left out, ever shorter. Ancestral sampling against Euler-Maruyama, and DDIM against a straight stride along the probability flow. Halve the stride: if two rules walk the same equation, their difference must fall to a quarter; otherwise it falls to a half only. The noise that was left out has a standard deviation of $\sqrt{1-\bar\alpha_t/\bar\alpha_s}$ in DDPM (with $\bar\alpha=\alpha^2$; as an index, $s$ is the time to which the stride goes, not the score) and of $g\sqrt h$ in Euler-Maruyama: their ratio must go to 1. Last, chapter 06's β with a hundred thousand steps in the place of a thousand: what is left of the image must be what the VP equation says.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -339,7 +339,7 @@ panels[0].set_ylim(1e-4, 3)
 plt.show()
 
 # %% [markdown]
-# Read it from the left. With ten calls DPM-Solver++ and DDIM are ahead, and DDIM with η = 1 is close behind; with twenty the same holds, though under VE DPM-Solver++ is ahead of both. Heun's method is of second order, but at so few strides it does not earn back its second call. Euler-Maruyama in long strides misses (under VP up to twenty calls, under VE at ten), and spending half of the calls on corrections makes it worse here, since the strides become twice as long (under VE at ten calls it leaves the picture). From two hundred calls on all lines are about the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noises, and the stochastic ones roll their dice again at each number of steps.
+# Read it from the left. With ten calls DPM-Solver++ and DDIM are ahead, and DDIM with η = 1 is close behind (with twenty, too); under VE DPM-Solver++ is well ahead of both. Heun's method is of second order, but at so few strides it does not earn back its second call. Euler-Maruyama in long strides misses (under VP up to twenty calls, under VE at ten), and spending half of the calls on corrections makes it worse here, since the strides become twice as long (under VE at ten calls it leaves the picture). From two hundred calls on all lines are about the dotted one, and what is left is luck: the deterministic rules have all the same luck, that of their common starting noises, and the stochastic ones roll their dice again at each number of steps. (Euler-Maruyama and η = 1 roll the same dice, and with many steps walk the same way: the blue line then lies under the green one.)
 #
 # Do they really arrive? At 1,000 calls (the adaptive solver chooses its own number), the test, each rule with noise of its own and against exact samples of its own:
 
@@ -354,7 +354,7 @@ for schedule in (vp(), sub_vp(), ve()):
     print(f"{schedule.name:7} p-values: " + ", ".join(f"{name} {p:.2f}" for name, p in found.items()))
 
 # %% [markdown]
-# A p-value below 0.05 would say "told apart". (Of many such numbers one in twenty is below it by chance alone.) The last four numbers are the same in all three lines, and no accident: these rules put no noise in, every line starts them from the same noise and compares them with the same exact samples, and the probability flow of VP, sub-VP and VE is one and the same, as we shall see.
+# The mark that was set above is 0.01: which rules are told apart? (Of many such numbers one in a hundred is below it by chance alone.) The last four numbers are the same in all three lines, and no accident: these rules put no noise in, every line starts them from the same noise and compares them with the same exact samples, and the probability flow of VP, sub-VP and VE is one and the same, as we shall see.
 #
 # ### Where the corrector pays
 #
@@ -373,11 +373,11 @@ axes.axhline(floor_of(pair, exact_pair), color="black", ls=":")
 plt.show()
 
 # %% [markdown]
-# The predictor's line is flat: it has converged, to the wrong answer. The corrected lines start higher (long strides) and fall below it, the sooner the stronger the correction; with many calls a middle strength is as good or better. On pictures Song et al. (2021, table 1) found one correction a stride better than twice as many strides: clearly for VE, hardly for VP.
+# The predictor's line is flat: it has converged, to the wrong answer. The corrected lines start higher (long strides) and from forty calls on lie below it: at first the further the stronger the correction; with many calls a middle strength is as good or better. On pictures Song et al. (2021, table 1) found one correction a stride better than twice as many strides: clearly for VE, hardly for VP.
 #
 # ### The slider
 #
-# The same problem. With **strength** 0 count the red points in the lower left cloud against the black ones; then raise the strength, and watch the energy distance. At few **steps** nothing helps. Past a strength of 0.5 the steps are so large that the clouds themselves get wider.
+# The same problem. With **strength** (the ratio $r$) 0 count the red points in the lower left cloud against the black ones; then raise the strength, and watch the energy distance. At few **steps** nothing helps. Past a strength of 0.5 the steps are so large that the clouds themselves get wider.
 
 # %%
 corrected = CorrectorView(pair, short)
@@ -460,7 +460,7 @@ plt.show()
 #
 # ## The probability flow, straightened
 #
-# Back to the equation without noise, $dx=(f x-\frac12g^2s)\,dt$. In the variables $u=x/\alpha$ and $\rho=\sigma/\alpha$, which made one network serve all equations, it becomes as simple as can be. From $\sigma=\alpha\rho$ and $\dot\alpha=f\alpha$ comes $\frac{d}{dt}\sigma^2=2f\sigma^2+2\alpha\sigma\dot\rho$, so $g^2=2\alpha\sigma\dot\rho$. And $\dot x=f x+\alpha\dot u$, so $\alpha\dot u=-\frac12g^2s=\frac12g^2\,\varepsilon/\sigma=\alpha\dot\rho\,\varepsilon$:
+# Back to the equation without noise, $dx=(f x-\frac12g^2s)\,dt$. (A dot is the slope in $t$; and $\varepsilon$ from here on is the denoiser's guess, which chapters 06 and 07 called $\hat\varepsilon$: a function of the place and the time.) In the variables $u=x/\alpha$ and $\rho=\sigma/\alpha$, which made one network serve all equations, it becomes as simple as can be. From $\sigma=\alpha\rho$ and $\dot\alpha=f\alpha$ comes $\frac{d}{dt}\sigma^2=2f\sigma^2+2\alpha\sigma\dot\rho$, so $g^2=2\alpha\sigma\dot\rho$. And $\dot x=f x+\alpha\dot u$, so $\alpha\dot u=-\frac12g^2s=\frac12g^2\,\varepsilon/\sigma=\alpha\dot\rho\,\varepsilon$:
 #
 # $$\boxed{\;\frac{du}{d\rho}=\varepsilon\;}$$
 #
@@ -526,7 +526,7 @@ J, signs = torch.randn(50, 50, generator=runtime.generator(25)), torch.randint(0
 print(f"trace {J.trace():.1f}, by random signs {torch.einsum('ni,ij,nj->n', signs, J, signs).mean():.1f}")
 
 # %% [markdown]
-# The density of the spiral, as our little network has learned it. Nobody ever gave it one; it saw points, and predicted noise. What its samples missed is missing here as well: the outer turn is sharp, the inner end a smear.
+# The density of the spiral, as our little network has learned it. Nobody ever gave it one; it saw noisy points, and learned to take the noise off. What its samples missed is missing here as well: the outer turn is sharp, the inner end a smear.
 
 # %%
 side = runtime.pick(ci=8, laptop=120, gpu=160)
@@ -627,7 +627,7 @@ rows({f"{name}\nfrom {size}": sample(moved, start, rule, steps, labels=labels, g
       for size, start in (("50 z", noise * ve().sigma(1.0).item()), ("z", noise))}, columns=12)  # fmt: skip
 
 # %% [markdown]
-# The reverse equation hardly minds: it adds so much noise of its own on the way that it forgets where it began. The probability flow forgets nothing. From the wrong start every noise is a fiftieth of what it should be, all of them look the same to the network, and each class has one picture, its dullest.
+# The reverse equation hardly minds: it adds so much noise of its own on the way that it forgets where it began. (Above, where VE ended at σ = 1.5, it could not: there the clouds are decided almost at once, before much is forgotten.) The probability flow forgets nothing. From the wrong start every noise is a fiftieth of what it should be, all of them look the same to the network, and each class has one picture, its dullest.
 #
 # ## Exercises
 #

@@ -205,7 +205,7 @@ plt.show()
 
 # %% [markdown]
 # Here the score function needs some twenty times as many samples for the same accuracy (the ratio of the variances), and its handicap tends to grow with the number of latents. That is
-# why a VAE is trained by the second way, and why the encoder must give a *distribution we can write as shift and scale*.
+# why a VAE is trained by the second way, and why the encoder must give a *distribution whose draws we can write as a differentiable function of its numbers and of noise*; here a shift and a scale.
 #
 # ## The code that matters
 #
@@ -382,7 +382,7 @@ for end in (0, -1):
 #
 # Is the β that reconstructs best also the one that draws best? We ask a judge that is no part of the VAE. A classifier turns real pictures and samples into vectors of features, and a normal distribution is fitted to each of the two sets; the **Fréchet distance** is how far
 # the two are apart, in their means and their covariances. Lower is better. It is *not* comparable with the FID (Fréchet Inception distance) of papers,
-# which is measured on another network; and it falls with the number of samples, so that number is stated.
+# which is measured on another network; and it falls with the number of samples, so that number is stated. All are compared with training pictures. The line *real test pictures* is the distance of as many real pictures that the network was not trained on: not 0, as they are other pictures, but the least that one can hope for.
 
 # %%
 count = runtime.pick(ci=100, laptop=2000, gpu=2000)
@@ -400,12 +400,12 @@ print({f"β = {beta:g}": round(s, 1) for beta, s in zip(some, sampled)}, f"real 
 # %% [markdown]
 # The smallest β reconstructs best. To the samples it hardly matters between 0.1 and 1: there they are far worse than the
 # reconstructions, since what the prior draws is not spread as the codes of real pictures are. With a larger β the two come
-# together, but as blurs: both get worse.
+# together, but as blurs: both get worse. (At β = 30 the reconstructions are even a little further off than the samples. A likely reason is that they are decoded from means, without noise, which then vary less than draws from the prior.)
 #
 # ## Disentanglement, measured
 #
 # A hope came with β-VAE: that a dear code would give *one latent to one factor* of the world, position here, colour there.
-# To test a hope one needs a world whose factors are known. `shapes` draws one: shape, hue, size, rotation, x and y, all independent.
+# To test a hope one needs a world whose factors are known. `shapes` draws one: shape, hue, size, rotation, x and y, all independent. The network below has ten latents and is again one for every β, here from 0.02 to 10.
 
 # %%
 from v101_utils.data.shapes import draw, sample_factors
@@ -415,7 +415,7 @@ pictures = draw(sample_factors(10, 5))
 rows({"data": pictures} | {f"decoded, β = {beta:g}": shapes.reconstruct(pictures, beta) for beta in (0.02, 0.5, 5)}, label_width=140)
 
 # %% [markdown]
-# Now a **traversal**: encode one picture, then slide one latent from -2 to 2 and leave the others alone. A disentangled latent changes
+# Now a **traversal**, at β = 0.5: encode one picture, then slide one latent from -2 to 2 and leave the others alone, for each of the six latents of largest rate. A disentangled latent changes
 # one thing.
 
 # %%
@@ -443,7 +443,7 @@ rows(strips, label_width=50)
 #
 # ### Check: the gap
 #
-# A code that *is* the factors scores 1. The same code with its first two latents rotated by 45° tells just as much, but no
+# A code that *is* the factors scores 1. The same code with its first two latents turned by 45° (and mirrored and stretched, which changes nothing here) tells just as much, but no
 # latent stands for those two factors any more: they score nearly 0.
 
 # %%
@@ -479,7 +479,7 @@ print(f"spread between seeds {score.std(1).mean():.3f}, between the means of the
 
 # %% [markdown]
 # Read the spread before the trend: the last line has how far seeds at one β differ, and how far the means at different β do. A mean of three seeds varies by chance as well, by about $1/\sqrt3$ of the first;
-# only a spread of the means that is clearly larger would be a trend. Here it is smaller still, so no trend can be
+# only a spread of the means that is clearly larger would show that β matters at all, and for a trend they would have to go one way as well. Here it is smaller still, so no trend can be
 # seen, and three seeds are few to look for one. Locatello et al. (2019) trained some 12,000 networks and found that seed and
 # settings often mattered more than the method. They also proved that without labels or further assumptions nothing *forces* a
 # code to align with the factors.
@@ -520,7 +520,7 @@ for name, task in (("sum", VAETask), ("mean", MeanOverPixels)):
 # ### Common mistake 2: the variance taken for the standard deviation
 #
 # The network gives $\log\sigma^2$. The noise must be scaled by $\sigma = e^{\frac12\log\sigma^2}$. Leave the half out, and the noise has the wrong size. Nothing
-# crashes, so only a check of the sample's variance finds it. (Printed are logarithms of variances: without the half, they are twice as large.)
+# crashes, so only a check of the sample's variance finds it. (Printed are logarithms of variances: without the half they double, here from -2 to -4. So the noise is too small where σ is below 1, and would be too large where it is above.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -535,7 +535,7 @@ print(f"log-variance: asked for {-2.0:.1f}; right {right.var().log().item():.1f}
 #
 # Leave the rate out (β = 0) and nothing holds the codes near $\mathcal N(0, I)$; the cheapest way to a small distortion is then
 # to make σ vanish. What is left is a plain autoencoder, and a draw from the prior need not land where its codes are. Train one
-# and draw; below it, from the same latents, draws of the right one of the two networks of mistake 1, which was trained with the sum, at β = 1, for as many steps; and of a network that ships and was trained at β = 0.1 alone, longer than either.
+# and draw; below it, from the same latents, draws of the right one of the two networks of mistake 1, which was trained with the sum, at β = 1, for as many steps; and of a network that ships and was trained at β = 0.1 alone; it is larger than either, and was trained longer.
 
 # %%
 torch.manual_seed(0)
@@ -547,7 +547,7 @@ rows({"decoded, β = 0": model.reconstruct(shown.to(runtime.device())), "samples
       "samples, β = 0.1,\ntrained longer": zoo.load("vae-fashion-beta0.1").sample(10, seed=4)}, label_width=150)  # fmt: skip
 
 # %% [markdown]
-# It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes. The last row lies between the two: at β = 0.1 the draws have more detail, and some are no kind of clothes. A tenth of the price holds the codes near the prior, but loosely.
+# It decodes; it does not draw. At β = 1 the short training makes blurred draws, but mostly of clothes. In the last row the draws have more detail, and some are no kind of clothes. A small price holds the codes near the prior, though more loosely than a large one. Not all of the difference is β's, as that network is larger and was trained longer: in the one network for all β, the distance above hardly differs between β = 0.1 and 1.
 #
 # ## Exercises
 #
