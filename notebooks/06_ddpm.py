@@ -113,7 +113,7 @@ for i, beta in enumerate(betas, 1):
               f"without shrinking: std {naive.std().item():.1f}")
 
 # %% [markdown]
-# Simulated and by formula they agree. And without shrinking the noise is, after all thousand steps, only four times the pixel, which is still 0.8: that is not yet pure noise. With shrinking less than a hundredth of the pixel is left, in noise of standard deviation 1.
+# Simulated and by formula they agree. And without shrinking the noise is, after all thousand steps, only four times the pixel, which is still 0.8: that is not yet pure noise. With shrinking less than a hundredth of the pixel is left (0.0064 of it, which makes 0.005, printed as 0.01), in noise of standard deviation 1.
 #
 # ### How fast? The schedule
 #
@@ -144,7 +144,7 @@ plt.show()
 # ## Up the stairs
 #
 # Call $q$ the distribution of pictures and of what the stairs make of them. Up the stairs the time goes down, from 1 to 0; a move from $t$ to a smaller $s$ is a stride. We want $q(x_s\mid x_t)$, the true way back. It depends on all pictures there could be, so it is unknown. But suppose that somebody told us the picture
-# $x_0$. Then Bayes' rule gives it exactly, since all parts are normal (Ho et al. 2020, eq. 7). With the stride's own $\alpha=\alpha_t/\alpha_s$ and $\beta=1-\alpha^2$:
+# $x_0$. Then Bayes' rule gives it exactly, since all parts are normal (Ho et al. 2020, eq. 7). A stride of noise, from $s$ to $t$, is again shrinking and noise: $x_t=\alpha x_s+\sqrt\beta\,\varepsilon$, with the stride's own $\alpha=\alpha_t/\alpha_s$ and $\beta=1-\alpha^2$ (letters without an index are the stride's; for one step of a thousand $\beta$ is $\beta_i$). With these:
 #
 # $$q(x_s\mid x_t, x_0)=\mathcal N\!\left(\frac{\alpha_s\beta\,x_0+\alpha\,\sigma_s^2\,x_t}{\sigma_t^2},\;\; \beta\,\frac{\sigma_s^2}{\sigma_t^2} I\right).$$
 #
@@ -187,7 +187,7 @@ print(f"Bayes: mean {exact:.4f}, std {(weights * (grid_x - exact) ** 2).sum().sq
 # ### Why not in one jump?
 #
 # Because the best guess of the picture is an *average*. A network trained on squared error learns $\mathbb E[x_0\mid x_t]$, the mean of all pictures that could hide
-# behind this noise. When the noise is weak there is hardly any doubt; when it is total the best guess is the average of the whole data set. In each pair of rows below, the upper one is the picture, then the same picture at $t$ = 1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2; the lower one begins with the average of the training set, and then come the guesses. Compare the first two of a lower row:
+# behind this noise. When the noise is weak there is hardly any doubt; when it is total the best guess is the average of the whole data set. In each pair of rows below, the upper one is the picture, then the same picture at $t$ = 1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2; the lower one begins, under the picture and without a head, with the average of the training set, which is no guess; then come the guesses. Compare the first two of a lower row:
 # the average, and what the network guesses behind pure noise. (It is not told the kind here.)
 
 # %%
@@ -211,7 +211,7 @@ for i, name in enumerate(("T-shirt", "sneaker", "bag")):
 #
 # ## What to learn: from a bound to a squared error
 #
-# DDPM is trained, like the VAE of chapter 11 (which you need not have read), on an upper bound on $-\log p(x_0)$, where $p(x_0)$ is the density with which the whole staircase of steps $p(x_s\mid x_t)$, begun in noise, draws the picture $x_0$. The bound has one term for each step: the mean, over the noise in $x_t$, of how far the learned step
+# DDPM's loss comes, like that of the VAE of chapter 11 (which you need not have read), from an upper bound on $-\log p(x_0)$, where $p(x_0)$ is the density with which the whole staircase of steps $p(x_s\mid x_t)$, begun in noise, draws the picture $x_0$. The bound has one term for each step: the mean, over the noise in $x_t$, of how far the learned step
 # $p(x_s\mid x_t)$ is from the one that knows $x_0$, measured by the Kullback-Leibler divergence, $\mathrm{KL}(q\,\|\,p)=\mathbb E_q[\log q-\log p]$, which is 0 only where the two are the same. (The last step, to $s=0$, has no
 # variance and is treated apart; and in one term more, for the start at $t=1$, there is nothing to learn.) Both are normal, and we gave $p$ the variance of $q$. For two normals of the same variance $\varsigma^2$ the KL is $\lVert\mu_q-\mu_p\rVert^2/2\varsigma^2$; here the means differ by $\frac{\alpha_s\beta}{\sigma_t^2}(x_0-\hat x_0)$, and $\varsigma^2=\beta\sigma_s^2/\sigma_t^2$. Put in, with $\alpha_s^2\beta=\alpha_s^2-\alpha_t^2$, each term is the mean over $x_t$ of
 #
@@ -283,7 +283,7 @@ source(DiffusionTask.training_step)
 # A picture goes in, a picture of the same size comes out: a **U-Net**. On the way down it halves the resolution, so that each position sees more
 # of the picture; on the way up it doubles it again and looks, at each resolution, at what it had seen there on the way down (the
 # *skips*). `condition` is
-# the time, and the label if there is one; `words` stays empty until chapter 09. Below the code, the shapes along the way: that they begin
+# the time, and the label if there is one; `words` stays empty until chapter 09. Downwards each level puts its results on the list `skips`; upwards it takes the last one off and sets it beside `x` as further channels (the middle has none to take). Below the code, the shapes along the way: that they begin
 # at 14×14, not at 28×28, is explained under "Where the time goes".
 
 # %%
@@ -304,7 +304,7 @@ with torch.no_grad():
 source(ResidualBlock.forward)
 
 # %% [markdown]
-# At the lowest resolution each of the 49 positions may look at every other: **self-attention**. Each makes three vectors: a *query*, what it looks for; a *key*, what it offers; and a *value*, what it has to tell. The products of its query with all keys, through a softmax, are the weights of its sum of all values. It is split into heads, each of which
+# At the lowest resolution each of the 49 positions may look at every other: **self-attention**. Each makes three vectors: a *query*, what it looks for; a *key*, what it offers; and a *value*, what it has to tell. The products of its query with all keys, divided by the root of the vectors' length and put through a softmax, are the weights of its sum of all values. It is split into heads, each of which
 # compares the positions by its own share of the channels.
 
 # %%
@@ -312,7 +312,7 @@ source(SelfAttention.forward)
 
 # %% [markdown]
 # And the time, a single number, becomes a vector of sines and cosines of many frequencies, so that a linear layer can tell near times as
-# well as far ones apart. (Why $t$ is multiplied by 1000: common mistake 4.)
+# well as far ones apart. (Why $t$ is multiplied by 1000: common mistake 4. The fastest, at the top of each half, go through more than a hundred periods here; 300 columns cannot show that, and the net-like patterns there come from the drawing.)
 
 # %%
 with torch.no_grad():
@@ -375,7 +375,7 @@ plt.show()
 
 # %% [markdown]
 # The loss falls fast and then slowly, by a fifth from step 325 to the last, while the pictures go on getting better: **the loss of a diffusion model is a poor judge of its pictures**. Much
-# of it is doubt that no network can remove: even the large one, told the label, keeps a good part (figure below). And which draws better, the network or its average? Let us put numbers to that, by the Fréchet
+# of it is doubt that no network can remove: even the large one, told the label, keeps a good part (the curve of $v$ under *What each noise level teaches*). And which draws better, the network or its average? Let us put numbers to that, by the Fréchet
 # distance: a classifier of this data turns real and drawn pictures into feature vectors, a normal distribution is fitted to each of the
 # two sets, and the distance is how far the two distributions are apart, in their means and in their covariances. (Lower is better; it
 # falls with the number of pictures, so compare only like numbers; and it is not comparable with the FID of papers.)
@@ -433,7 +433,7 @@ plt.show()
 # ## The slider
 #
 # One picture of each of eight kinds. Drag **t**: how much noise, what the network guesses behind it (it is not told the kind), and how
-# wrong it is, in pixels from 0 to 1: a quarter of the squared error of pixels from −1 to 1. (The curve is the mean over these eight and some hundred more, so the number of the eight lies near it and not on it.) Find where the *kind* is still certain but
+# wrong it is, in pixels from 0 to 1: a quarter of the squared error of pixels from −1 to 1. (The curve is the mean over these eight and many more, so the number of the eight lies near it and not on it.) Find where the *kind* is still certain but
 # the print is gone.
 
 # %%
@@ -504,7 +504,7 @@ rows(examples, columns=12)
 #
 # ### Common mistake 2: noise at the last step
 #
-# The last step ends at the picture. The posterior's variance is zero there by itself, but β is not (at $s=0$ it is $\sigma_t^2$), and code that uses β must leave the noise out. Whoever does not gets grainy clothes. (A "spread" is a standard deviation of pixels from 0 to 1.)
+# The last step ends at the picture. The posterior's variance is zero there by itself, but β is not (at $s=0$ it is $\sigma_t^2$), and code that uses β must leave the noise out. Whoever does not gets grainy clothes. (A "spread" is a standard deviation of pixels from 0 to 1, after what lies outside has been clipped: pure noise has 0.36.)
 
 # %%
 def beta_from_the_table(denoise, state, s, noise):
@@ -543,7 +543,7 @@ for name, out in (("over positions", right), ("over channels", wrong)):
 # %% [markdown]
 # ### Common mistake 4: a time between 0 and 1 in a sinusoidal embedding
 #
-# Its frequencies, from 1 down to 1/10,000, suit whole numbers, such as step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine goes through less than a sixth of its period, the others hardly move, and all times look much alike. The difference of the vectors of two far times, relative to their length:
+# Its frequencies, from 1 down to almost 1/10,000, suit whole numbers, such as step numbers up to 1000. With $t\in[0,1]$ and no factor, even the fastest sine goes through less than a sixth of its period, the others through less and most of them through next to nothing, and all times look much alike. The difference of the vectors of two far times, relative to their length:
 
 # %%
 # NBVAL_CHECK_OUTPUT
