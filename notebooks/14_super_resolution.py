@@ -13,7 +13,7 @@
 #
 # <!-- Colab badge: stamped once the repository's address is set -->
 #
-# This chapter stands almost by itself; its last third, SRGAN, uses the discriminator of chapter 01, which is called critic here, as the judge of pictures that it is. How long it takes stands in the README's table.
+# This chapter stands almost by itself; its part on SRGAN uses the discriminator of chapter 01, which is called critic here, as the judge of pictures that it is. How long it takes stands in the README's table.
 
 # %% tags=["setup"]
 # Does nothing where Vision-101 is installed; elsewhere, as in Colab, it installs it.
@@ -168,7 +168,7 @@ print(f"all of R, G and B                    {peak_signal_noise_ratio(to_unit(bi
 #
 # ## SRCNN: three convolutions
 #
-# Dong et al. (2014) enlarge the picture bicubically, and then let three convolutions correct it. They read the three as steps of an older method: cut the picture into patches and describe each by 64 numbers (9×9), turn the description of a blurred patch into that of a sharp one (1×1), and paste
+# Dong et al. (2014) enlarge the picture bicubically, and then let three convolutions correct it. They give it the brightness Y alone, and so does ESPCN below; the two channels of colour are enlarged bicubically, as the eye sees little detail in colour. (SRResNet and SRGAN, later, take and give RGB.) They read the three as steps of an older method: cut the picture into patches and describe each by 64 numbers (9×9), turn the description of a blurred patch into that of a sharp one (1×1), and paste
 # patches together, averaging where they overlap (5×5). Their papers have more than one: **9-1-5** first, then also **9-3-5** and **9-5-5**, with a larger kernel in the middle: better and slower.
 
 # %%
@@ -177,7 +177,7 @@ from v101_utils.superres import SRCNN
 source(SRCNN.forward)
 
 # %% [markdown]
-# (`residual`: the network adds to the enlargement instead of making all of the picture. It is an addition of this project, with which a few minutes of training are enough; `residual=False` is the paper's.)
+# (`GREY` is 0.5, taken off so that the convolutions see numbers round zero. The zoo's `srcnn` is a 9-1-5. `residual`: the network adds to the enlargement instead of making all of the picture. It is an addition of this project, with which a few minutes of training are enough; `residual=False` is the paper's.)
 #
 # ### Check: as many weights as in the paper
 #
@@ -212,7 +212,7 @@ for middle in (1, 3, 5):
 #
 # $$\mathcal{PS}(T)_{y,\,x}=T_{\,r\,(y\bmod r)+(x\bmod r),\ \lfloor y/r\rfloor,\ \lfloor x/r\rfloor}$$
 #
-# ($T$ is what the last convolution gives; its indices are channel, row and column, and $(y,x)$ is a pixel of the large picture.)
+# ($T$ is what the last convolution gives; its indices are channel, row and column, and $y$ and $x$, here, are no values but the row and the column of a pixel of the large picture.)
 #
 # ### Check: the shuffle, pixel by pixel
 
@@ -268,7 +268,7 @@ for name, spent in times.items():
     print(f"{name:5} {spent * 1000:7.1f} ms; of ESPCN's: {more:4.1f} times the multiply-adds, {longer:4.1f} times the time")
 
 # %% [markdown]
-# Multiplications are not all that counts: convolutions at the large size also move $r^2$ times as many numbers through memory for each channel, and kernels of 9×9 and few channels suit a processor less than 3×3 and many.
+# Multiplications are not all that counts. Convolutions at the large size also move $r^2$ times as many numbers through memory for each channel, and a kernel of 9×9 on a single channel suits a processor badly: that is most of 9-1-5, which takes far longer than its multiply-adds say. What 9-5-5 has beyond it, 5×5 from 64 channels to 32, suits a processor well, so its ratio of times is much nearer to that of the multiply-adds, on some machines even below it.
 #
 # ## Training, live
 #
@@ -308,7 +308,7 @@ plt.show()
 # %%
 piece = photos[1][..., 150:270, 200:356]
 low = shrink(piece, 3)
-beside({"bicubic": restore(None, low, 3), "a minute of ESPCN": restore(ema.average, low, 3), "truth": piece}, "× 3", zoom=2)
+beside({"bicubic": restore(None, low, 3), "this ESPCN": restore(ema.average, low, 3), "truth": piece}, "× 3", zoom=2)
 
 # %% [markdown]
 # It starts as bicubic interpolation, and leaves it behind within seconds. What comes later comes slowly: the zoo's has learned three factors, in many more minutes. The papers train on far more photographs, for days.
@@ -385,13 +385,13 @@ beside({name: F.interpolate(image, scale_factor=8) for name, image in shown.item
 #
 # ## SRResNet and SRGAN
 #
-# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small, had minutes, not days, and was trained by the Charbonnier error, nearly the absolute one, whose best answer is a median of what is possible, no less a compromise than the mean: the table above
+# Ledig et al. (2017) did two things. **SRResNet** is a deeper network, of residual blocks on the small picture; trained by a pixels' error it had the best PSNR of its time (the one here is small, is added to the bicubic enlargement as the others are, had minutes, not days, and was trained by the Charbonnier error, nearly the absolute one, whose best answer is, pixel by pixel, a median of what is possible: of thousands of textures that is a smooth surface too: the table above
 # says how far that gets; and it goes without batch normalisation, which Lim et al. 2017 found to be better). **SRGAN** is *the same network*, trained on with another question: a critic looks at enlargements and at
 # real photographs and learns to tell them apart (chapter 01), and the network has to please it. A mean of textures does not: no photograph looks like that.
 #
 # $$\mathcal L=\mathcal L_\text{content}+\lambda\,\mathcal L_\text{adversarial},\qquad\lambda=10^{-3}.$$
 #
-# $\mathcal L_\text{adversarial}$ is the non-saturating loss of chapter 01, the mean of $-\log D$ over the enlargements, and $\mathcal L_\text{content}$ the mean squared difference, not of pixels, but of features, responses of filters. In the paper they are those of VGG-19, a network trained on a million photographs, whose deep and pooled layers forgive a strand of hair a pixel's shift. It would have to be downloaded; here it is one layer of random filters, which forgives little. Three rules come with it: bring pictures into the
+# $\mathcal L_\text{adversarial}$ is the non-saturating loss of chapter 01, the mean of $-\log D$ over the enlargements ($D$ is the critic's probability that what it sees is a real photograph), and $\mathcal L_\text{content}$ the mean squared difference, not of pixels, but of features, responses of filters. In the paper they are those of VGG-19, a network trained on a million photographs, whose deep and pooled layers forgive a strand of hair a pixel's shift. It would have to be downloaded; here it is one layer of random filters, which forgives little. Three rules come with it: bring pictures into the
 # range that the feature network was made for, **train by the pixels' error first** (a critic that faces noise teaches nothing), and keep $\lambda$ small. (Random filters ask for less texture than VGG-19 does, so the network that ships had a $\lambda$ a hundred times the paper's, and a term for the pixels beside it, which keeps colours in place. Its critic has a weak R1 penalty, of chapter 01, without which the enlargements got a grid of fine dots.
 # And it was shown brick, grass and gravel as well: their grain cannot be restored, but some that looks like it can be made up, and that is what a critic asks for.)
 
@@ -424,7 +424,7 @@ for weight in (1e-3, 0.1, 1.0):
     print(f"weighted by {weight:g} the critic pulls {weight * norms['adversarial'] / norms['pixel']:.2g} times as hard as the pixels")
 
 # %% [markdown]
-# So at the paper's $\lambda$ the critic would hardly be heard here; a hundred times as much is a voice beside the pixels', and not the loudest; and with no $\lambda$ at all it would be nearly as loud as they are (Common mistake 5). Such a number
+# So at the paper's $\lambda$ the critic would hardly be heard here; a hundred times as much is a voice beside the pixels', and not the loudest; and with $\lambda$ left out of the formula, which is a weight of 1, it would be nearly as loud as they are (Common mistake 5). Such a number
 # belongs to one critic, one loss and one set of features: measure it anew for yours.
 #
 # ## Perception against distortion
@@ -455,7 +455,7 @@ axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Look at ESPCN and SRResNet too: of two networks that were trained on pixels alone, the one with the higher PSNR need not be the one with more of the detail. Neither end of the curve is "better". A doctor or an astronomer wants no
+# Look at ESPCN and SRResNet too, which are almost level: of two networks that were trained on pixels alone, the one with the higher PSNR need not be the one whose detail is nearer to the truth's. Neither end of the curve is "better". A doctor or an astronomer wants no
 # invented detail; somebody who prints a poster does.
 #
 # ### The sliders
@@ -562,7 +562,7 @@ beside({f"{name}: {way}": methods[way](lows[0][name], 4)[..., 40:140, 60:190] fo
 
 # %% [markdown]
 # On noise most of the gain is gone, and on JPEG all of it but a little of SRCNN's: a network takes grain and blocks for detail and makes more of them, SRGAN most of all, which adds the most detail and falls furthest below bicubic interpolation, on both. After a blur a third of SRCNN's gain is left, and about a seventh of the others': they undo the blur of the shrinking, not one that was there before. Where the small picture was made without anti-aliasing (the last two
-# rows) all of them are far below bicubic interpolation: its jagged edges are sharpened too. The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
+# rows) all of them are far below bicubic interpolation: its jagged edges are sharpened too. (In "each fourth pixel" the picture is also shifted by half a pixel of the large one, which costs every method something, bicubic interpolation included.) The cure is not another network but another *training set*: shrink in many ways, with random blurs, noise and compression (Zhang et al. 2021; Wang et al. 2021).
 #
 # ## Common mistakes
 #
@@ -591,7 +591,7 @@ for label, how in hows.items():
 #
 # ESPCN is made for Y from 0 to 1 and is given bytes. Nothing crashes: it has learned that grey is 0.5, and meets a picture that is far brighter than any it was trained on. Whatever it adds then, its gain over bicubic interpolation is
 # gone. SRResNet, made for [−1, 1] and given [0, 1], sees contrasts of half their size round a grey that is
-# too bright. Here it hardly minds, since all it adds depends on differences between neighbours; do not rely on it.
+# too bright. Here it hardly minds (the figure is even a little higher): what it adds to the enlargement seems to depend on differences between neighbours, and to be about half as much where they are half as large. Do not rely on it.
 
 # %%
 true_y, signed = rgb_to_ycbcr(eyes)[:, :1], shrink(eyes, 3)
