@@ -201,6 +201,7 @@ samples = 2 ** torch.arange(0, 11)
 spread = {name: [g[: n * 150].view(150, n).mean(1).std().item() for n in samples.tolist()]
           for name, g in (("score function", score_function), ("reparameterised", through_noise))}
 curves(samples, spread, "samples averaged", "standard deviation", "how many throws it takes", right, log="xy")
+right.set_xticks([1, 10, 100, 1000])  # all would run into each other
 plt.show()
 
 # %% [markdown]

@@ -40,7 +40,7 @@ class BetaView:
 
     @cached_property
     def _chart(self) -> Chart:
-        return Chart(*self.curve.T, "rate: KL, nats an image", "distortion: squared error per pixel")
+        return Chart(*self.curve.T, "rate: KL, nats an image", "squared error per pixel")
 
     @torch.no_grad()
     def render(self, beta: float) -> Image.Image:
