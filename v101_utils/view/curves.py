@@ -11,7 +11,10 @@ def use_style() -> None:
 
 
 def running_mean(values, width: int = 20) -> torch.Tensor:
-    """The mean of each value and those before it, `width` in all, or as many as there are: (N,) of numbers (N,)."""
+    """The mean of each value and those before it, `width` in all, or as many as there are: (N,) of numbers (N,), N at least 1.
+
+    ValueError if there are none, or `width` is below 1.
+    """
     values = torch.as_tensor(values, dtype=torch.float64)
     if width < 1 or values.ndim != 1 or not len(values):
         raise ValueError(f"values of shape {tuple(values.shape)}, width {width}: should be (N,) with N > 0, and at least 1")
