@@ -412,7 +412,7 @@ for weight in (0.04, 1.5, 60.0):
 rows(tries, zoom=1)
 
 # %% [markdown]
-# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers, those of the whole cat, say who pays: the content loss rises from line to line. What is bought with it, from the first line to the second, is the palette; nothing more from the second to the third. The style loss hardly tells the lines apart: by random filters even the recoloured photograph is near to the style, and the third picture, which is nothing but style, is no nearer. (Each picture was trained for so short a time that small differences are luck.)
+# With too small a weight the photograph is recoloured and keeps its every hair; with too large a one only the style remains, and no cat. The numbers, those of the whole cat, say who pays: the content loss rises from line to line. What is bought with it, from the first line to the second, is the palette; nothing more from the second to the third. The style loss hardly tells the lines apart: by random filters even the recoloured photograph is near to the style, and the third picture, which is nothing but style, is no nearer. (Each network was trained for so short a time that small differences are luck.)
 #
 # ## Your own picture
 #
